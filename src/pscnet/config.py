@@ -1,0 +1,429 @@
+"""With which number: the typed configuration, from which the JSON schema and the key table are generated.
+
+Unknown keys are refused with the nearest valid key; checks across fields say what to type instead.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+import sys
+import types
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from pscnet.grids import Grid, GridError, check_box, ease2_grid, halved, regular_grid
+from pscnet.timeaxis import PARTS, Split, TimeError, make_split, months
+from pscnet.variables import ERA5_LAND
+
+#: Variables of the ERA5-Land background; the first is the one rescaled to SMAP.
+BACKGROUND = "swvl1"
+
+
+class ConfigError(ValueError):
+    """A configuration that cannot be run; the message lists every complaint, one a line."""
+
+
+class Section(BaseModel):
+    """A group of keys; keys that it does not know are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Region(Section):
+    """The region of the product."""
+
+    lat: tuple[float, float] = Field(description="South and north edge [degree].")
+    lon: tuple[float, float] = Field(description="West and east edge [degree], within -180..180.")
+    polygon: str | None = Field(None, description="Optional vector file; the region is what lies inside it.")
+    min_elevation: float | None = Field(None, description="Optional lowest elevation of the region [m].")
+
+    @model_validator(mode="after")
+    def _box(self) -> Region:
+        try:
+            check_box(self.lat, self.lon)
+        except GridError as error:
+            raise ValueError(str(error)) from error
+        return self
+
+
+class Period(Section):
+    """The months of the product, both included."""
+
+    start: str = Field(description="First month, YYYY-MM.")
+    end: str = Field(description="Last month, YYYY-MM.")
+
+    @field_validator("start", "end", mode="before")
+    @classmethod
+    def _month(cls, value: Any) -> str:
+        text = str(value)[:7] if hasattr(value, "isoformat") else str(value)
+        if not re.fullmatch(r"\d{4}-(0[1-9]|1[0-2])", text):
+            raise ValueError(f"{value!r} is no month: type it as 2016-01")
+        return text
+
+    @model_validator(mode="after")
+    def _order(self) -> Period:
+        try:
+            months(self.start, self.end)
+        except TimeError as error:
+            raise ValueError(str(error)) from error
+        return self
+
+
+class SplitMonths(Section):
+    """Blocks of time of the three parts: months (2016-05) or days (2016-05-01/2016-05-20, both included)."""
+
+    train: list[str] = Field(description="Blocks on which the net and the normaliser are fitted.")
+    validation: list[str] = Field(description="Blocks for early stopping and calibration.")
+    test: list[str] = Field(description="Blocks that are only scored.")
+
+
+class FineGrid(Section):
+    """The grid of the product: the nodes of ERA5-Land."""
+
+    kind: Literal["regular"] = Field("regular", description="Regular latitude-longitude nodes.")
+    spacing: float = Field(0.1, gt=0, le=5, description="Node spacing [degree]; ERA5-Land has 0.1.")
+
+
+class CoarseGrid(Section):
+    """The grid of the satellite retrievals."""
+
+    kind: Literal["ease2"] = Field("ease2", description="EASE-Grid 2.0 global.")
+    name: Literal["M36", "M09"] = Field("M36", description="M36 (36 km, SPL3SMP) or M09 (9 km).")
+
+
+class Grids(Section):
+    """Both grids."""
+
+    fine: FineGrid = Field(FineGrid(), description="Grid of the product.")
+    coarse: CoarseGrid = Field(CoarseGrid(), description="Grid of the retrievals.")
+
+
+class Regrid(Section):
+    """How fields change grid."""
+
+    engine: Literal["auto", "exact", "xesmf"] = Field(
+        "auto", description="Weight engine: xesmf (ESMF), exact (closed form), auto takes xesmf where it imports."
+    )
+    min_valid_fraction: float = Field(
+        0.5, ge=0, le=1, description="A coarse mean is used where at least this share of its area is valid."
+    )
+
+
+class SmapNoise(Section):
+    """Standard deviation of the retrieval noise by quality class."""
+
+    recommended: float = Field(
+        0.043, gt=0, lt=0.5, description="Recommended retrievals [m3 m-3] (Chan et al. 2016: 0.036-0.040 at core sites)."
+    )
+    lenient: float = Field(0.06, gt=0, lt=0.5, description="Retrievals only the lenient mask accepts [m3 m-3].")
+
+
+class Smap(Section):
+    """SMAP SPL3SMP."""
+
+    quality: Literal["recommended", "lenient"] = Field(
+        "lenient", description="Mask: retrievals recommended by the provider, or all successful ones on unfrozen ground."
+    )
+    noise: SmapNoise = Field(SmapNoise(), description="Known retrieval noise by quality class.")
+
+
+class Samples(Section):
+    """What the net sees around the time of its answer."""
+
+    window_days: float = Field(8, gt=0, le=30, description="SMAP retrievals this far away, on both sides, are input.")
+    buffer_days: float = Field(8, ge=0, le=60, description="Gap between samples of different parts of the split.")
+    leave_out_hours: float = Field(
+        6, ge=3, le=48, description="Retrievals this near in time to the scored one are left out with it (one overpass)."
+    )
+    time_scales_days: list[float] = Field(
+        [1.5, 5.0, 15.0], description="Time constants of the temporal bands below the exact 24-hour mean [day]."
+    )
+
+    @model_validator(mode="after")
+    def _scales(self) -> Samples:
+        if sorted(set(self.time_scales_days)) != self.time_scales_days or not self.time_scales_days:
+            raise ValueError(f"time_scales_days {self.time_scales_days}: type them ascending, such as [1.5, 5, 15]")
+        if self.time_scales_days[0] <= 0.5:
+            raise ValueError("time_scales_days: the 24-hour mean takes what is faster; start above 0.5 days")
+        return self
+
+
+class Model(Section):
+    """The net."""
+
+    name: Literal["pscnet"] = Field("pscnet", description="Which model of pscnet.nets.")
+    width: int = Field(32, ge=4, le=512, description="Feature channels.")
+    heads: int = Field(4, ge=1, le=16, description="Attention heads (time kernels) over the SMAP retrievals.")
+    blocks: int = Field(1, ge=1, le=8, description="Spatial blocks at each scale.")
+    squeeze_km: float = Field(100, gt=0, description="Size of the squeeze-and-excitation neighbourhood [km].")
+    dropout: float = Field(0.1, ge=0, lt=1, description="Share of feature channels dropped in training.")
+
+
+class Training(Section):
+    """How the net learns."""
+
+    seed: int = Field(0, ge=0, description="Seed of weights, order and dropout.")
+    device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto takes a GPU where there is one.")
+    precision: Literal["float32", "bf16"] = Field("float32", description="bf16: autocast of the net's products.")
+    epochs: int = Field(40, ge=1, description="Most passes over the training overpasses.")
+    patience: int = Field(6, ge=1, description="Epochs without a better validation loss before stopping.")
+    batch_steps: int = Field(4, ge=1, description="Overpass stamps in a batch.")
+    learning_rate: float = Field(3e-3, gt=0, lt=1, description="Peak learning rate of AdamW.")
+    weight_decay: float = Field(0.03, ge=0, description="Weight decay of AdamW.")
+    scale_weights: tuple[float, float, float] = Field(
+        (0.25, 0.25, 1.0), description="Loss weights of the 36 km, 18 km and 10 km fields."
+    )
+
+
+class Downscale(Section):
+    """How the product's fields are computed."""
+
+    device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto takes a GPU where there is one.")
+    tile: int | Literal["auto"] = Field("auto", description="Fine cells a side of a tile; auto: whole box up to 400.")
+    batch_steps: int = Field(8, ge=1, description="Time steps computed together.")
+    variance_factor: float = Field(
+        2.0, gt=0, description="Variance of a 10 km error over that of its 36 km mean (from twin worlds of other seeds)."
+    )
+
+    @field_validator("tile")
+    @classmethod
+    def _tile(cls, value: int | str) -> int | str:
+        if isinstance(value, int) and value < 8:
+            raise ValueError(f"tile {value}: a tile has at least 8 fine cells a side")
+        return value
+
+
+class Product(Section):
+    """How the product is delivered."""
+
+    dtype: Literal["int16", "float32"] = Field("int16", description="Packed (1e-4 or finer) or plain.")
+    title: str = Field("Seamless 3-hourly soil moisture at 10 km from SMAP and ERA5-Land", description="ACDD title.")
+    institution: str = Field("not given", description="ACDD institution: yours.")
+    creator_name: str = Field("not given", description="ACDD creator_name: yours.")
+    creator_email: str = Field("not.given@example.org", description="ACDD creator_email: yours.")
+    creator_url: str = Field("https://example.org", description="ACDD creator_url: yours.")
+    license: str = Field("CC-BY-4.0", description="Licence of the product.")
+
+
+class Report(Section):
+    """The page and its figures."""
+
+    colormap: str = Field("YlGnBu", description="Matplotlib colour map of soil moisture.")
+    range: tuple[float, float] = Field((0.0, 0.45), description="Colour range [m3 m-3].")
+    month: str | None = Field(None, description="Month that the page shows; default: the first test month.")
+    places: list[tuple[float, float]] = Field(
+        [], description="Latitude and longitude of places with time series; default: five spread over the region."
+    )
+
+
+class Twin(Section):
+    """The simulated Plateau (source: twin)."""
+
+    seed: int = Field(0, ge=0, description="World number: same seed, same world.")
+    control: Literal["none", "null", "perfect"] = Field(
+        "none", description="null: predictors without information; perfect: swvl1 is the truth."
+    )
+
+
+#: Default predictors: water, temperature, rain, evaporation, radiation, vegetation and snow.
+DEFAULT_PREDICTORS = ["swvl1", "swvl2", "stl1", "t2m", "d2m", "tp", "e", "ssrd", "strd", "lai_hv", "lai_lv", "sd"]
+
+
+class Config(Section):
+    """The whole configuration."""
+
+    run: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", description="Name of the run: results/{run}/, build/{run}/.")
+    source: Literal["twin", "archive"] = Field(
+        "archive", description="twin: the built-in simulated Plateau; archive: provider files in a folder."
+    )
+    archive: str = Field("archive", description="Folder of provider files, any sub-folders (source: archive).")
+    region: Region = Field(description="Region of the product.")
+    period: Period = Field(description="Months of the product.")
+    split: Literal["auto"] | SplitMonths = Field(
+        "auto", description="auto: first half train, then a sixth validation, the last third test; or the three lists."
+    )
+    grids: Grids = Field(Grids(), description="Grids.")
+    regrid: Regrid = Field(Regrid(), description="Regridding.")
+    predictors: list[str] = Field(DEFAULT_PREDICTORS, description="ERA5-Land variables by short name; swvl1 among them.")
+    smap: Smap = Field(Smap(), description="SMAP retrievals.")
+    terrain: str | None = Field(None, description="Elevation raster; default: the one that the archive holds.")
+    stations: str | None = Field(None, description="ISMN archive of stations (optional).")
+    samples: Samples = Field(Samples(), description="Inputs of the net.")
+    model: Model = Field(Model(), description="The net.")
+    training: Training = Field(Training(), description="Training.")
+    downscale: Downscale = Field(Downscale(), description="Downscaling.")
+    product: Product = Field(Product(), description="Product files.")
+    report: Report = Field(Report(), description="Report.")
+    twin: Twin = Field(Twin(), description="The simulated Plateau.")
+
+    @field_validator("predictors")
+    @classmethod
+    def _predictors(cls, names: list[str]) -> list[str]:
+        for name in names:
+            if name not in ERA5_LAND:
+                long = {v.request: v.short for v in ERA5_LAND.values()}
+                hint = long.get(name) or _nearest(name, [*ERA5_LAND, *long])
+                raise ValueError(f"{name!r} is no ERA5-Land short name; did you mean {hint!r}?")
+        if len(set(names)) != len(names):
+            raise ValueError(f"{names}: a predictor is listed twice")
+        if BACKGROUND not in names:
+            raise ValueError(f"{BACKGROUND} is missing: the background is made of it; add it to the list")
+        return names
+
+    @model_validator(mode="after")
+    def _across(self) -> Config:
+        try:
+            self.make_split()
+            self.coarse_grid()
+            self.fine_grid()
+        except (TimeError, GridError) as error:
+            raise ValueError(str(error)) from error
+        if self.samples.buffer_days < self.samples.window_days:
+            raise ValueError(
+                f"samples.buffer_days {self.samples.buffer_days:g} is shorter than samples.window_days "
+                f"{self.samples.window_days:g}, so test retrievals would be training input: type buffer_days: "
+                f"{self.samples.window_days:g} or more"
+            )
+        if self.report.month is not None and self.report.month not in self.months():
+            raise ValueError(f"report.month {self.report.month} is not in the period: type one of its months")
+        return self
+
+    def months(self) -> list[str]:
+        """The months of the period."""
+        return months(self.period.start, self.period.end)
+
+    def make_split(self) -> Split:
+        """The split, resolved to blocks of time."""
+        split = self.split if self.split == "auto" else {part: getattr(self.split, part) for part in PARTS}
+        return make_split(split, (self.period.start, self.period.end), self.samples.buffer_days)
+
+    def fine_grid(self) -> Grid:
+        """The product's grid."""
+        return regular_grid(self.region.lat, self.region.lon, self.grids.fine.spacing)
+
+    def coarse_grid(self) -> Grid:
+        """The retrievals' grid: the cells that touch the box."""
+        return ease2_grid(self.region.lat, self.region.lon, self.grids.coarse.name)
+
+    def middle_grid(self) -> Grid:
+        """The intermediate grid of the progressive scales: coarse cells halved."""
+        return halved(self.coarse_grid())
+
+
+def load(mapping: Mapping[str, Any]) -> Config:
+    """Check a configuration.
+
+    Parameters
+    ----------
+    mapping : nested mapping, as YAML gives it
+
+    Raises
+    ------
+    ConfigError
+        With one line a complaint: the key, what is wrong, what to type.
+    """
+    try:
+        return Config.model_validate(mapping)
+    except ValidationError as error:
+        raise ConfigError("\n".join(_complaint(item) for item in _one_branch(error.errors()))) from None
+
+
+def _one_branch(items: list[Any]) -> list[Any]:
+    """Of an ``"auto" or section`` key, keep the complaints about the alternative that was meant."""
+    sections = {item["loc"][0] for item in items if "SplitMonths" in item["loc"] and item["type"] != "model_type"}
+    return [
+        item
+        for item in items
+        if not (item["type"] == "literal_error" and item["loc"][0] in sections) and item["type"] != "model_type"
+    ]
+
+
+def _complaint(item: Mapping[str, Any]) -> str:
+    place = [str(part) for part in item["loc"] if part not in ("SplitMonths", "literal['auto']")]
+    key = ".".join(place)
+    if item["type"] == "extra_forbidden":
+        valid = _keys_at(place[:-1])
+        return f"{key}: unknown key; the nearest valid key is {_nearest(place[-1], valid)!r} (valid: {', '.join(valid)})"
+    if item["type"] == "missing":
+        return f"{key}: missing; add it"
+    message = item["msg"].removeprefix("Value error, ")
+    found = "" if item["type"] == "value_error" else f" (found {item['input']!r})"
+    return f"{key}: {message}{found}" if key else f"{message}{found}"
+
+
+def _keys_at(place: list[str]) -> list[str]:
+    section: type[BaseModel] = Config
+    for name in place:
+        section = _section_of(section.model_fields[name].annotation) or section
+    return list(section.model_fields)
+
+
+def _section_of(annotation: Any) -> type[BaseModel] | None:
+    """The section class inside an annotation such as ``Literal["auto"] | SplitMonths``."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    if get_origin(annotation) in (Union, types.UnionType, Annotated):
+        return next((found for part in get_args(annotation) if (found := _section_of(part))), None)
+    return None
+
+
+def _nearest(name: str, valid: list[str]) -> str:
+    return (difflib.get_close_matches(name, valid, 1, 0.0) or valid)[0]
+
+
+def json_schema() -> str:
+    """The JSON schema of the configuration, as kept in ``config/schema.json``."""
+    schema = Config.model_json_schema()
+    schema["title"] = "PSCNet configuration"
+    return json.dumps(schema, indent=2, sort_keys=True) + "\n"
+
+
+def key_table() -> str:
+    """The table of all keys in Markdown, as kept in ``config/README.md``."""
+    rows = ["| key | type | default | meaning |", "|---|---|---|---|"]
+
+    def walk(section: type[BaseModel], prefix: str) -> None:
+        for name, field in section.model_fields.items():
+            inner = _section_of(field.annotation)
+            if inner and get_origin(field.annotation) is None:
+                walk(inner, f"{prefix}{name}.")
+                continue
+            default = "required" if field.is_required() else f"`{json.dumps(field.default)}`"
+            kind = _type_name(field.annotation).replace("|", "\\|")
+            rows.append(f"| `{prefix}{name}` | {kind} | {default} | {field.description} |")
+            if inner:
+                walk(inner, f"{prefix}{name}.")
+
+    walk(Config, "")
+    return "\n".join(rows) + "\n"
+
+
+def _type_name(annotation: Any) -> str:
+    if isinstance(annotation, type) and not get_args(annotation):
+        return annotation.__name__
+    if _section_of(annotation):
+        return "auto or the keys below"
+    return str(annotation).replace("typing.", "").replace("NoneType", "None")
+
+
+def write_documents(folder: Path) -> None:
+    """Write ``schema.json`` and the key table inside ``README.md`` of the config folder."""
+    (folder / "schema.json").write_text(json_schema())
+    readme = folder / "README.md"
+    readme.write_text(with_key_table(readme.read_text()))
+
+
+def with_key_table(text: str) -> str:
+    """``text`` with the part between the table markers replaced by the present key table."""
+    start, end = "<!-- keys: generated -->\n", "<!-- keys: end -->"
+    head, rest = text.split(start)
+    return f"{head}{start}{key_table()}{end}{rest.split(end)[1]}"
+
+
+if __name__ == "__main__":
+    write_documents(Path(sys.argv[1]))
