@@ -1,0 +1,68 @@
+# make demo    install and run the whole pipeline on a small simulated Plateau
+# make test    install and run all tests
+# make dev     install what development needs, and the commit hooks
+# make lint    only the style checks
+# make lock    renew envs/requirements.lock from what pyproject.toml asks for
+# make clean   remove what the pipeline made on its way; archive/, results/ and the environment stay
+# make help    this list
+
+PYTHON ?= python3
+CORES ?= $(shell nproc 2>/dev/null || echo 2)
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+
+# No window system is needed, and one thread a job unless its rule asks for more.
+export MPLBACKEND := Agg
+export OMP_NUM_THREADS := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test dev lint lock clean
+
+help:
+	@sed -n 's/^# make/make/p' Makefile
+
+demo: $(VENV)/demo.stamp
+	$(BIN)/snakemake --cores $(CORES) --configfile config/demo.yaml
+	@printf '\n%s\n' 'The demo is complete:'
+	@for path in results/demo/product results/demo/report.html results/demo/scores.csv results/demo/scores.json; do \
+	    test -e $$path || { echo "$$path is missing"; exit 1; }; done
+	@printf '  %-9s%s\n' product "$(CURDIR)/results/demo/product/" report "$(CURDIR)/results/demo/report.html" \
+	    scores "$(CURDIR)/results/demo/scores.csv (and .json)"
+
+test: $(VENV)/test.stamp
+	$(BIN)/python -m pytest $(ARGS)
+
+dev: $(VENV)/dev.stamp
+	$(BIN)/pre-commit install
+
+lint: $(VENV)/test.stamp
+	$(BIN)/python -m pytest tests/architecture/test_style.py
+
+lock: pyproject.toml
+	rm -rf $(VENV)/lock && $(PYTHON) -m venv $(VENV)/lock
+	$(VENV)/lock/bin/python -m pip --disable-pip-version-check install '.[test]'
+	{ sed -n '/^#/p' envs/requirements.lock; $(VENV)/lock/bin/python -m pip freeze --exclude pscnet | sed 's/+cpu//'; } \
+	    > envs/requirements.lock.new
+	mv envs/requirements.lock.new envs/requirements.lock
+
+clean:
+	rm -rf build logs runtimes .snakemake
+	find . -name __pycache__ -not -path './archive/*' -prune -exec rm -rf {} +
+
+# One environment; what was installed last for each purpose is remembered by a stamp.
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	    echo "Python 3.11 or newer is needed; '$(PYTHON)' is $$($(PYTHON) --version 2>&1 || echo not there)." >&2; \
+	    echo "Name another one: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { \
+	    echo "The venv module of '$(PYTHON)' does not work (on Debian: apt install python3-venv)." >&2; \
+	    rm -rf $(VENV); exit 1; }
+
+EXTRA_demo :=
+EXTRA_test := [test]
+EXTRA_dev := [dev]
+
+$(VENV)/%.stamp: envs/requirements.lock pyproject.toml | $(BIN)/python
+	$(PIP) install --constraint envs/requirements.lock --editable '.$(EXTRA_$*)'
+	@touch $@

@@ -1,0 +1,120 @@
+"""From which code and which inputs: the modules behind a rule, the commit, and digests of what went in.
+
+Snakemake does not see imports. :func:`code_of` therefore walks them: a rule's code is its script and every module
+of this package that the script imports, directly or through others, wherever in the module the import stands.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+import hashlib
+import json
+import os
+import subprocess
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+PACKAGE = "pscnet"
+
+#: Folder that holds the package, and that of the rules' scripts in the same checkout.
+SOURCE_ROOT = Path(__file__).resolve().parents[1]
+SCRIPTS = SOURCE_ROOT.parent / "workflow" / "scripts"
+
+#: Folder of files other than modules (templates, style sheets) that belong to the package they lie in.
+ASSETS = "assets"
+
+
+def code_of(rule: str, scripts: Path = SCRIPTS, root: Path = SOURCE_ROOT) -> list[str]:
+    """The files whose content decides what a rule does.
+
+    Parameters
+    ----------
+    rule : str
+        Name of the rule; its script is ``{scripts}/{rule}.py``.
+    scripts, root : Path
+        Folder of the scripts, folder that holds the package.
+
+    Returns
+    -------
+    list of str
+        The script, the modules and their assets, sorted, relative to the working directory where they lie below it.
+
+    Raises
+    ------
+    FileNotFoundError
+        When the rule has no script.
+    """
+    script = scripts / f"{rule}.py"
+    found, queue = {script}, [script]
+    while queue:
+        for module in imported_modules(queue.pop(), root) - found:
+            found.add(module)
+            queue.append(module)
+    for package in [path.parent for path in found if path.name == "__init__.py"]:
+        found.update(path for path in (package / ASSETS).glob("*") if path.is_file())
+    here = Path.cwd()
+    return sorted(str(path.relative_to(here)) if path.is_relative_to(here) else str(path) for path in found)
+
+
+@functools.cache
+def imported_modules(path: Path, root: Path = SOURCE_ROOT) -> frozenset[Path]:
+    """The modules of the package that a file imports itself, each with the ``__init__`` of the packages above it.
+
+    Imports for type checking only are left out: they do not run.
+    """
+    found: set[Path] = set()
+    parts = path.relative_to(root).with_suffix("").parts if path.is_relative_to(root) else ()
+    package = list(parts[:-1])
+    for node in _running_nodes(ast.parse(path.read_text(encoding="utf-8"), str(path))):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            above = package[: len(package) - node.level + 1] if node.level else []
+            base = ".".join([*above, *([node.module] if node.module else [])])
+            names = [base, *(f"{base}.{alias.name}" for alias in node.names)]
+        else:
+            continue
+        for name in names:
+            if name.split(".")[0] == PACKAGE:
+                found.update(_files_of(name, root))
+    return frozenset(found)
+
+
+def _running_nodes(tree: ast.AST) -> Iterator[ast.AST]:
+    """All nodes below ``tree`` but those under ``if TYPE_CHECKING``."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
+            for other in node.orelse:
+                yield other
+                yield from _running_nodes(other)
+            continue
+        yield node
+        yield from _running_nodes(node)
+
+
+def _files_of(name: str, root: Path) -> Iterator[Path]:
+    """The module ``name`` and the packages above it, as far as these are files (a function's name is none)."""
+    parts = name.split(".")
+    for count in range(1, len(parts) + 1):
+        place = root.joinpath(*parts[:count])
+        if (place / "__init__.py").is_file():
+            yield place / "__init__.py"
+        elif place.with_suffix(".py").is_file():
+            yield place.with_suffix(".py")
+
+
+def digest(value: Mapping[str, Any] | list[Any] | str) -> str:
+    """SHA-256 of a JSON-ready value, independent of the order of keys."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def commit(root: Path = SOURCE_ROOT) -> str:
+    """The commit that the package comes from, with ``-dirty`` after local edits; ``unknown`` outside of a checkout."""
+    command = ["git", "-C", os.fspath(root), "describe", "--always", "--dirty", "--abbrev=12", "--exclude", "*"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
+    return done.stdout.strip() or "unknown"
