@@ -22,17 +22,18 @@ import hashlib
 import json
 import os
 import re
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
 
 from pscnet.sources import complaint
+from pscnet.sources.atomic import replacing
 
 SOURCES = ("era5_land", "smap", "terrain")
 MAKERS = ("twin", "archive", "fetch")
 
 _MONTH = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
+_AGAIN = "write the manifest again (the rule that makes it is archive_manifest or twin_month)"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -215,32 +216,19 @@ def read(path: str | Path) -> Manifest:
         When the file is absent, is no JSON or breaks the layout of the module's table.
     """
     path = Path(path)
-    remedy = "write the manifest again"
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise complaint(path, "a manifest", error.strerror or str(error), remedy) from error
+        raise complaint(path, "a manifest", error.strerror or str(error), _AGAIN) from error
     except ValueError as error:
-        raise complaint(path, "a manifest in JSON", f"text that is no JSON ({error})", remedy) from error
+        raise complaint(path, "a manifest in JSON", f"text that is no JSON ({error})", _AGAIN) from error
     return _parse(content, path)
 
 
 def write_json(path: str | Path, content: object) -> None:
-    """Write JSON under a temporary name beside ``path``, then rename."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            json.dump(content, stream, indent=1)
-            stream.write("\n")
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(name, 0o666 & ~umask)
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    """Write JSON; an earlier file is replaced only by a complete one."""
+    with replacing(path) as part:
+        part.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
 def _parse(content: object, path: Path) -> Manifest:
@@ -248,16 +236,14 @@ def _parse(content: object, path: Path) -> Manifest:
 
     def need(condition: bool, expected: str, found: object) -> None:
         if not condition:
-            raise complaint(path, expected, repr(found)[:120], "write the manifest again")
+            raise complaint(path, expected, repr(found)[:120], _AGAIN)
 
     need(isinstance(content, dict), "a JSON object", content)
     keys = {"source", "month", "root", "files", "missing", "made_by"}
     need(keys <= set(content), f"the keys {', '.join(sorted(keys))}", sorted(content))
     need(content["source"] in SOURCES, f"source to be one of {', '.join(SOURCES)}", content["source"])
     month = content["month"]
-    need(
-        month is None or (isinstance(month, str) and bool(_MONTH.fullmatch(month))), "month as YYYY-MM or null", month
-    )
+    need(month is None or (isinstance(month, str) and bool(_MONTH.fullmatch(month))), "month as YYYY-MM or null", month)
     need(isinstance(content["root"], str) and content["root"] != "", "root to be a folder", content["root"])
     need(content["made_by"] in MAKERS, f"made_by to be one of {', '.join(MAKERS)}", content["made_by"])
     missing = content["missing"]
