@@ -31,6 +31,9 @@ EASE2_GRIDS: dict[str, tuple[float, int, int]] = {
 #: Coordinates are rounded to this many decimals of a degree, to undo float noise such as 73.09999847.
 _DECIMALS = 6
 
+#: Overlaps thinner than this [degree], 0.1 mm on the ground, are rounding.
+_TOUCH = 1e-9
+
 
 class GridError(ValueError):
     """A grid, or data said to lie on one, is not what was asked for."""
@@ -149,14 +152,23 @@ def regular_grid(lat: tuple[float, float], lon: tuple[float, float], spacing: fl
     ----------
     lat, lon : (south, north), (west, east) [degree]
     spacing : float [degree]
+
+    Raises
+    ------
+    GridError
+        Where the box or the spacing makes no grid.
     """
     check_box(lat, lon)
+    if not 0 < spacing <= 90:
+        raise GridError(f"grid spacing {spacing}: expected degrees above 0, such as 0.1")
 
     def axis(low: float, high: float) -> np.ndarray:
         first, last = np.ceil(low / spacing - 1e-6), np.floor(high / spacing + 1e-6)
         return np.round(np.arange(first, last + 1) * spacing, _DECIMALS)
 
     lats, lons = axis(*lat)[::-1], axis(*lon)
+    if lons[-1] - lons[0] > 360 - spacing / 2:
+        lons = lons[:-1]  # 180 E is 180 W: one column, not two
     if lats.size < 2 or lons.size < 2:
         raise GridError(f"box lat {list(lat)}, lon {list(lon)} holds fewer than 2 x 2 nodes of {spacing} degree")
     half = spacing / 2
@@ -196,14 +208,13 @@ def ease2_grid(lat: tuple[float, float], lon: tuple[float, float], name: str = "
     lats, lons = ease2_axes(name)
     lat_edges = ease2_lat_edges(name)
     lon_edges = -180.0 + np.arange(cols + 1) * (360.0 / cols)
-    rows = np.flatnonzero((lat_edges[1:] < lat[1]) & (lat_edges[:-1] > lat[0]))
-    columns = np.flatnonzero((lon_edges[:-1] < lon[1]) & (lon_edges[1:] > lon[0]))
+    # A cell that only shares an edge with the box does not touch it (90 E is an edge of M36, but for rounding).
+    rows = np.flatnonzero((lat_edges[1:] < lat[1] - _TOUCH) & (lat_edges[:-1] > lat[0] + _TOUCH))
+    columns = np.flatnonzero((lon_edges[:-1] < lon[1] - _TOUCH) & (lon_edges[1:] > lon[0] + _TOUCH))
     if rows.size == 0 or columns.size == 0:
         raise GridError(f"box lat {list(lat)}, lon {list(lon)} touches no cell of EASE-Grid 2.0 {name} (85 S to 85 N)")
     r0, r1, c0, c1 = rows[0], rows[-1] + 1, columns[0], columns[-1] + 1
-    return Grid(
-        name, lats[r0:r1], lons[c0:c1], lat_edges[r0 : r1 + 1], lon_edges[c0 : c1 + 1], int(r0), int(c0)
-    )
+    return Grid(name, lats[r0:r1], lons[c0:c1], lat_edges[r0 : r1 + 1], lon_edges[c0 : c1 + 1], int(r0), int(c0))
 
 
 def halved(grid: Grid) -> Grid:
