@@ -300,18 +300,33 @@ def place(piece: Piece, grid: Grid) -> tuple[np.ndarray, np.ndarray]:
     return rows, cols
 
 
+def check_spacing(piece: Piece, spacing: float) -> None:
+    """Refuse a file whose nodes are not ``spacing`` [degree] apart.
+
+    Raises
+    ------
+    SourceError
+    """
+    _check_spacing(piece, "latitude", piece.lat, spacing)
+    _check_spacing(piece, "longitude", piece.lon, spacing)
+
+
+def _check_spacing(piece: Piece, name: str, axis: np.ndarray, spacing: float) -> None:
+    if axis.size < 2:
+        return
+    found = float(np.median(np.abs(np.diff(np.sort(axis)))))
+    if abs(found - spacing) > NODE_TOLERANCE * spacing:
+        raise complaint(
+            piece.label,
+            f"the {spacing:g} degree grid of ERA5-Land",
+            f"a {name} spacing of {found:g} degree" + (" (ERA5, not ERA5-Land)" if abs(found - 0.25) < 0.01 else ""),
+            "request the dataset reanalysis-era5-land, without a grid keyword",
+        )
+
+
 def _match(piece: Piece, name: str, axis: np.ndarray, target: np.ndarray) -> np.ndarray:
     spacing = float(np.median(np.abs(np.diff(target))))
-    if axis.size > 1:
-        found = float(np.median(np.abs(np.diff(np.sort(axis)))))
-        if abs(found - spacing) > NODE_TOLERANCE * spacing:
-            raise complaint(
-                piece.label,
-                f"the {spacing:g} degree grid of ERA5-Land",
-                f"a {name} spacing of {found:g} degree"
-                + (" (ERA5, not ERA5-Land)" if abs(found - 0.25) < 0.01 else ""),
-                "request the dataset reanalysis-era5-land, without a grid keyword",
-            )
+    _check_spacing(piece, name, axis, spacing)
     offsets = (axis - target[0]) / spacing
     offset = float(np.median(np.abs(offsets - np.round(offsets)))) * spacing
     if offset > NODE_TOLERANCE * spacing:

@@ -132,17 +132,21 @@ def day_of(file: h5py.File, path: str | Path) -> str:
     match = NAME.fullmatch(Path(path).name)
     named = "-".join(match.groups()[:3]) if match else None
     extent = _extent(file)
-    if extent is not None:
-        begin, end = extent
-        # With both ends known, the day is that of the middle; a range may begin late on the evening before.
-        found = begin + (end - begin) // 2 if end > begin else begin
-        day = str(found.astype("M8[D]"))
-        if named not in (None, day):
-            raise _another_day(path, named, f"a range of {_minute(begin)} to {_minute(end)} in Metadata/Extent")
-    elif named is None:
-        day = _day_of_times(file, path)
-    else:
-        day = named
+    if extent is None and named is None:
+        raise complaint(
+            path,
+            "the day of the granule in Metadata/Extent or in its name",
+            "neither",
+            "give it its name of SMAP_L3_SM_P_YYYYMMDD_R#####_###.h5 back",
+        )
+    if extent is None:
+        return named
+    begin, end = extent
+    # The day is that of the middle: a range may begin late on the evening before, or late after an outage.
+    middle = begin + ((end - begin) // 2 if end > begin else np.timedelta64(6, "h"))
+    day = str(middle.astype("M8[D]"))
+    if named not in (None, day):
+        raise _another_day(path, named, f"a range of {_minute(begin)} to {_minute(end)} in Metadata/Extent")
     return day
 
 
@@ -170,25 +174,6 @@ def _extent(file: h5py.File) -> tuple[np.datetime64, np.datetime64] | None:
     if not times:
         return None
     return times[0], times[-1]
-
-
-def _day_of_times(file: h5py.File, path: str | Path) -> str:
-    """The day whose noon is nearest to the median overpass time."""
-    for half in halves_in(file):
-        group, suffix = HALVES[half]
-        seconds = (
-            np.asarray(file[group][f"tb_time_seconds{suffix}"]) if f"tb_time_seconds{suffix}" in file[group] else []
-        )
-        times = _times(np.asarray(seconds, "f8"))
-        times = times[~np.isnat(times)]
-        if times.size:
-            return str(np.sort(times)[times.size // 2].astype("M8[D]"))
-    raise complaint(
-        path,
-        "the day in its name, in Metadata/Extent or in tb_time_seconds",
-        "none of them",
-        "give it its name of SMAP_L3_SM_P_YYYYMMDD_R#####_###.h5 back",
-    )
 
 
 def _times(seconds: np.ndarray) -> np.ndarray:
@@ -279,6 +264,19 @@ def _check_position(path: str | Path, group: str, axis: str, found: np.ndarray, 
             f"{found[at]} (rows or columns are shifted or flipped in {int(wrong.sum())} cells)",
             "delete it and download the original granule, not a subset or a re-gridded copy",
         )
+
+
+def check_overpasses(file: h5py.File, path: str | Path, day: str) -> None:
+    """Refuse a granule with a half-orbit whose overpasses, anywhere on Earth, lie outside the day.
+
+    Raises
+    ------
+    SourceError
+    """
+    for half in halves_in(file):
+        group, suffix = HALVES[half]
+        if (seconds := file[group].get(f"tb_time_seconds{suffix}")) is not None:
+            _check_times(path, half, _times(np.asarray(seconds, "f8")), day)
 
 
 def _check_times(path: str | Path, half: str, times: np.ndarray, day: str) -> None:
