@@ -12,9 +12,12 @@ import hashlib
 import json
 import os
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
+
+from pscnet import __version__
+from pscnet.sources.manifest import hash_file
 
 PACKAGE = "pscnet"
 
@@ -118,3 +121,29 @@ def commit(root: Path = SOURCE_ROOT) -> str:
     except (OSError, subprocess.SubprocessError):
         return "unknown"
     return done.stdout.strip() or "unknown"
+
+
+def of_product(
+    config_hash: str, checkpoint: str | Path, weights: str | Path, manifests: Iterable[str | Path]
+) -> dict[str, str]:
+    """What a product says of its making: the global attributes that :mod:`pscnet.product` asks for.
+
+    Parameters
+    ----------
+    config_hash : str
+    checkpoint, weights : path
+    manifests : iterable of path
+        Manifests of the raw files behind the month; the hash does not depend on their order.
+    """
+    import netCDF4  # only here: the workflow imports this module for every plan
+
+    with netCDF4.Dataset(weights) as file:
+        engine = str(file.getncattr("engine"))
+    return {
+        "version": __version__,
+        "commit": commit(),
+        "config_hash": config_hash,
+        "checkpoint_hash": hash_file(checkpoint),
+        "weight_engine": engine,
+        "manifests_hash": digest(sorted(hash_file(path) for path in manifests)),
+    }

@@ -1,0 +1,72 @@
+# Seamless 10 km, 3-hourly soil moisture from SMAP and ERA5-Land.
+#
+#     snakemake --cores 8                                      the run of config/config.yaml
+#     snakemake --cores 8 --configfile my_run.yaml             with keys of its own on top
+#     snakemake -n                                             the plan; needs neither data nor accounts
+
+import os
+import re
+import sys
+
+from snakemake.exceptions import WorkflowError
+from snakemake.utils import min_version
+
+min_version("9.0")
+
+# The checkout's own package, here and in the processes of the scripts.
+PACKAGE_ROOT = os.path.join(workflow.basedir, "src")
+sys.path.insert(0, PACKAGE_ROOT)
+os.environ.update(PYTHONPATH=os.pathsep.join([PACKAGE_ROOT, *filter(None, [os.environ.get("PYTHONPATH")])]))
+
+from pscnet.config import ConfigError
+from pscnet.plan import Plan
+from pscnet.provenance import code_of
+
+
+configfile: "config/config.yaml"
+
+
+try:
+    PLAN = Plan(config)
+except ConfigError as error:
+    raise WorkflowError(f"The configuration cannot be run:\n{error}") from None
+
+
+if not PLAN.twin and (gaps := PLAN.archive_gaps()):
+    logger.warning(gaps)
+
+
+wildcard_constraints:
+    run=re.escape(PLAN.run),
+    month=r"\d{4}-\d{2}",
+    source="era5_land|smap",
+    method="conservative|bilinear",
+    grid_from="[A-Za-z0-9]+",
+    grid_to="[A-Za-z0-9]+",
+    model=re.escape(PLAN.config.model.name),
+
+
+localrules:
+    all,
+
+
+# A finished run is a tested run: products are wanted together with their checks and scores.
+rule all:
+    input:
+        product=PLAN.at("results/{run}/product/sm_{run}_10km_3h_{month}.nc"),
+        checks=PLAN.at("build/{run}/verify/product_{month}.json"),
+        scores=expand("results/{run}/scores.{kind}", run=PLAN.run, kind=["json", "csv"]),
+        report=f"results/{PLAN.run}/report.html",
+        stations=[f"build/{PLAN.run}/twin/stations.json"] if PLAN.twin else [],
+    message:
+        "Run {PLAN.run} is complete: results/{PLAN.run}/"
+
+
+include: f"workflow/rules/{PLAN.config.source}.smk"
+include: "workflow/rules/regrid.smk"
+include: "workflow/rules/dataset.smk"
+include: "workflow/rules/train.smk"
+include: "workflow/rules/downscale.smk"
+include: "workflow/rules/product.smk"
+include: "workflow/rules/verify.smk"
+include: "workflow/rules/report.smk"

@@ -1,0 +1,181 @@
+"""Which file of which month: the months, neighbours and arguments that the workflow's rules ask for.
+
+A path pattern holds ``{run}`` and ``{month}``, such as ``build/{run}/smap/{month}.nc``. Nothing here reads data, so that a
+plan of many years is made in a moment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pscnet import config, provenance
+from pscnet.timeaxis import PARTS, neighbour
+
+if TYPE_CHECKING:
+    from pscnet.sources.archive import Inventory
+
+
+class Plan:
+    """What the rules ask of a configuration.
+
+    Parameters
+    ----------
+    mapping : nested mapping
+        The configuration as Snakemake gives it.
+
+    Raises
+    ------
+    ConfigError
+        See :func:`pscnet.config.load`.
+    """
+
+    def __init__(self, mapping: Mapping[str, Any]) -> None:
+        self.config = config.load(mapping)
+        self.run = self.config.run
+        self.months: list[str] = self.config.months()
+        self.twin = self.config.source == "twin"
+        self.split = self.config.make_split()
+
+    # Files -----------------------------------------------------------------------------------------------------
+
+    def at(self, pattern: str, months: Sequence[str] | None = None) -> list[str]:
+        """The files of ``months`` (default: of the whole period)."""
+        return [pattern.format(run=self.run, month=month) for month in (self.months if months is None else months)]
+
+    def previous(self, pattern: str, month: str) -> list[str]:
+        """The file of the month before, or nothing where the period starts."""
+        return self.at(pattern, [before for before in [neighbour(month, -1)] if before in self.months])
+
+    def around(self, pattern: str, month: str) -> list[str]:
+        """The files of the month before, the month and the month after, as far as they are in the period."""
+        wanted = (neighbour(month, -1), month, neighbour(month, 1))
+        return self.at(pattern, [name for name in wanted if name in self.months])
+
+    def part(self, pattern: str, *parts: str) -> list[str]:
+        """The files of the months that parts of the split touch."""
+        return self.at(pattern, self.part_months(*parts))
+
+    def part_months(self, *parts: str) -> list[str]:
+        """The months that parts of the split touch."""
+        touched = {month for part in parts for month in self.split.months(part)}
+        return [month for month in self.months if month in touched]
+
+    def around_part(self, pattern: str, *parts: str) -> list[str]:
+        """The files of the months of parts of the split and of their neighbours."""
+        touched = {neighbour(month, offset) for month in self.part_months(*parts) for offset in (-1, 0, 1)}
+        return self.at(pattern, [month for month in self.months if month in touched])
+
+    # Arguments of the package's functions --------------------------------------------------------------------------
+
+    @cached_property
+    def grids(self) -> dict[str, dict[str, Any]]:
+        """Arguments of ``regular_grid`` and ``ease2_grid`` by grid: ``fine`` and ``coarse``."""
+        box = {"lat": list(self.config.region.lat), "lon": list(self.config.region.lon)}
+        return {
+            "fine": {**box, "spacing": self.config.grids.fine.spacing},
+            "coarse": {**box, "name": self.config.grids.coarse.name},
+        }
+
+    @cached_property
+    def grid_names(self) -> dict[str, str]:
+        """The names that weight files carry, by grid."""
+        return {"fine": self.config.fine_grid().name, "coarse": self.config.coarse_grid().name}
+
+    def weights(self, method: str, source: str, target: str) -> str:
+        """The weight file of a method between two grids, each ``fine`` or ``coarse``."""
+        return f"build/{self.run}/weights/{method}_{self.grid_names[source]}_{self.grid_names[target]}.nc"
+
+    @cached_property
+    def split_blocks(self) -> dict[str, list[list[str]]]:
+        """The split resolved to blocks of time (see :meth:`pscnet.timeaxis.Split.describe`)."""
+        return self.split.describe()
+
+    def section(self, name: str, *, without: Sequence[str] = ()) -> dict[str, Any]:
+        """A section of the configuration as plain values."""
+        values = getattr(self.config, name).model_dump(mode="json")
+        return {key: value for key, value in values.items() if key not in without}
+
+    @cached_property
+    def config_hash(self) -> str:
+        """Digest of what decides the values of a product month: not the names, folders and pages.
+
+        The period is left out too: a longer record with the same split leaves the old months as they are.
+        """
+        aside = {"run", "archive", "stations", "report", "period", "product"}
+        keys = {key: value for key, value in self.config.model_dump(mode="json").items() if key not in aside}
+        return provenance.digest({**keys, "split": self.split_blocks})
+
+    @property
+    def background(self) -> str:
+        """The predictor that is rescaled to SMAP."""
+        return config.BACKGROUND
+
+    def gpus(self, section: str) -> int:
+        """GPUs that a job asks for: none where the configuration names the CPU."""
+        return 0 if getattr(self.config, section).device == "cpu" else 1
+
+    @cached_property
+    def test_months(self) -> list[str]:
+        """The months that are scored."""
+        return self.part_months(PARTS[-1])
+
+    @property
+    def report_month(self) -> str:
+        """The month that the report shows."""
+        return self.config.report.month or self.test_months[0]
+
+    # The archive of raw files ----------------------------------------------------------------------------------------
+
+    @property
+    def archive_index(self) -> str:
+        """Where the pipeline keeps what it found in the archive, so that it looks into each file once."""
+        return f"build/{self.run}/archive_index.json"
+
+    @cached_property
+    def archive(self) -> Inventory | None:
+        """What the archive holds; None where its folder is not there (yet)."""
+        if not Path(self.config.archive).is_dir():
+            return None
+        from pscnet.sources.archive import inventory  # only here: a plan without files needs no reader
+
+        return inventory(self.config.archive, self.archive_index)
+
+    def _holdings(self, source: str, month: str | None) -> dict[str, Any]:
+        """What the archive has and lacks of a month, as in a manifest."""
+        if self.archive is None:
+            everything = self.config.predictors if source == "era5_land" else []
+            return {"files": [], "missing": {"variables": everything, "days": ["all"]}}
+        return self.archive.manifest(source, month, self.config.predictors, self.config.grids.coarse.name)
+
+    def archive_digest(self, source: str, month: str | None = None) -> str:
+        """Digest of the names and the content of a month's raw files: the same for files that were only touched."""
+        holdings = self._holdings(source, month)
+        files = sorted((item["path"], item["sha256"]) for item in holdings["files"])
+        return provenance.digest({"files": files, "missing": holdings["missing"]})
+
+    def archive_gaps(self) -> str:
+        """What the period needs and the archive lacks, in words; empty when nothing is missing."""
+        lines = []
+        without = [month for month in self.months if self._holdings("era5_land", month)["missing"]["variables"]]
+        if without:
+            lines.append(f"ERA5-Land is absent or incomplete in {_shown(without, len(self.months))}")
+        without = [month for month in self.months if not self._holdings("smap", month)["files"]]
+        if without:
+            lines.append(f"SMAP is absent in {_shown(without, len(self.months))}")
+        if self.config.terrain is None and len(self._holdings("terrain", None)["files"]) != 1:
+            lines.append("one elevation file is needed; put it there or name it with the key terrain")
+        if not lines:
+            return ""
+        state = "" if self.archive is not None else ", a folder that does not exist"
+        return "\n  ".join([f"Raw files are missing in {self.config.archive}{state}:", *lines])
+
+
+def _shown(months: Sequence[str], total: int) -> str:
+    """Months in words, with an end where they are many."""
+    if len(months) == total and total > 1:
+        return f"all {total} months"
+    names = ", ".join(months[:12]) + (" ..." if len(months) > 12 else "")
+    return f"{len(months)} of {total} months ({names})"

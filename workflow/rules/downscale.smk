@@ -1,0 +1,34 @@
+# A month in, a month out, with bounded memory.
+
+
+rule downscale_month:
+    input:
+        code=code_of("downscale_month"),
+        predictors="build/{run}/predictors/{month}.nc",
+        coarse="build/{run}/coarse/{month}.nc",
+        previous=lambda w: PLAN.previous("build/{run}/bands/{month}.nc", w.month),
+        smap=lambda w: PLAN.around("build/{run}/smap/{month}.nc", w.month),
+        static="build/{run}/static.nc",
+        normaliser="build/{run}/normaliser.nc",
+        weights=PLAN.weights("conservative", "fine", "coarse"),
+        checkpoint=f"build/{{run}}/models/{PLAN.config.model.name}.safetensors",
+    output:
+        downscaled="build/{run}/downscaled/{month}.nc",
+    log:
+        "logs/downscale_month/{run}_{month}.log",
+    benchmark:
+        "runtimes/downscale_month/{run}_{month}.tsv"
+    conda:
+        "../../envs/pscnet.yaml"
+    threads: 2
+    resources:
+        mem_mb=4000,
+        runtime=120,
+        gpu=PLAN.gpus("downscale"),
+    params:
+        month="{month}",
+        downscale=PLAN.section("downscale"),
+    message:
+        "Downscaling {wildcards.month}"
+    script:
+        "../scripts/downscale_month.py"

@@ -1,0 +1,38 @@
+# The delivered files.
+
+
+rule product_month:
+    input:
+        code=code_of("product_month"),
+        downscaled="build/{run}/downscaled/{month}.nc",
+        checkpoint=f"build/{{run}}/models/{PLAN.config.model.name}.safetensors",
+        weights=PLAN.weights("conservative", "fine", "coarse"),
+        manifests=lambda w: [
+            "build/{run}/manifests/terrain.json",
+            *PLAN.around("build/{run}/manifests/smap/{month}.json", w.month),
+            f"build/{w.run}/manifests/era5_land/{w.month}.json",
+        ],
+    output:
+        product="results/{run}/product/sm_{run}_10km_3h_{month}.nc",
+    log:
+        "logs/product_month/{run}_{month}.log",
+    benchmark:
+        "runtimes/product_month/{run}_{month}.tsv"
+    conda:
+        "../../envs/pscnet.yaml"
+    threads: 1
+    resources:
+        mem_mb=3000,
+        runtime=20,
+    params:
+        run="{run}",
+        month="{month}",
+        fine=PLAN.grids["fine"],
+        dtype=PLAN.config.product.dtype,
+        attributes=PLAN.section("product", without=["dtype"]),
+        simulated=PLAN.twin,
+        config_hash=PLAN.config_hash,
+    message:
+        "Writing the product of {wildcards.month}"
+    script:
+        "../scripts/product_month.py"

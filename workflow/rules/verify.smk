@@ -1,0 +1,125 @@
+# Is it allowed, is it good? The only rules that may read the truth of a twin.
+
+
+rule verify_product:
+    input:
+        code=code_of("verify_product"),
+        product="results/{run}/product/sm_{run}_10km_3h_{month}.nc",
+        static="build/{run}/static.nc",
+    output:
+        finding="build/{run}/verify/product_{month}.json",
+    log:
+        "logs/verify_product/{run}_{month}.log",
+    benchmark:
+        "runtimes/verify_product/{run}_{month}.tsv"
+    conda:
+        "../../envs/pscnet.yaml"
+    threads: 1
+    resources:
+        mem_mb=3000,
+        runtime=20,
+    params:
+        month="{month}",
+        fine=PLAN.grids["fine"],
+    message:
+        "Checking the product of {wildcards.month}"
+    script:
+        "../scripts/verify_product.py"
+
+
+rule verify_heldout:
+    input:
+        code=code_of("verify_heldout"),
+        predictors=PLAN.part("build/{run}/predictors/{month}.nc", "test"),
+        coarse=PLAN.part("build/{run}/coarse/{month}.nc", "test"),
+        bands=PLAN.around_part("build/{run}/bands/{month}.nc", "test"),
+        smap=PLAN.around_part("build/{run}/smap/{month}.nc", "test"),
+        static="build/{run}/static.nc",
+        normaliser="build/{run}/normaliser.nc",
+        weights=PLAN.weights("conservative", "fine", "coarse"),
+        bilinear=PLAN.weights("bilinear", "coarse", "fine"),
+        checkpoint=f"build/{{run}}/models/{PLAN.config.model.name}.safetensors",
+    output:
+        heldout="build/{run}/verify/heldout.nc",
+    log:
+        "logs/verify_heldout/{run}.log",
+    benchmark:
+        "runtimes/verify_heldout/{run}.tsv"
+    conda:
+        "../../envs/pscnet.yaml"
+    threads: 2
+    resources:
+        mem_mb=8000,
+        runtime=120,
+    params:
+        split=PLAN.split_blocks,
+        samples=PLAN.section("samples"),
+    message:
+        "Held-out SMAP of the test split"
+    script:
+        "../scripts/verify_heldout.py"
+
+
+rule verify_references:
+    input:
+        code=code_of("verify_references"),
+        predictors="build/{run}/predictors/{month}.nc",
+        coarse="build/{run}/coarse/{month}.nc",
+        smap=lambda w: PLAN.around("build/{run}/smap/{month}.nc", w.month),
+        static="build/{run}/static.nc",
+        normaliser="build/{run}/normaliser.nc",
+        conservative=PLAN.weights("conservative", "fine", "coarse"),
+        bilinear=PLAN.weights("bilinear", "coarse", "fine"),
+    output:
+        fields="build/{run}/verify/fields_{month}.nc",
+    log:
+        "logs/verify_references/{run}_{month}.log",
+    benchmark:
+        "runtimes/verify_references/{run}_{month}.tsv"
+    conda:
+        "../../envs/pscnet.yaml"
+    threads: 1
+    resources:
+        mem_mb=6000,
+        runtime=60,
+    params:
+        month="{month}",
+    message:
+        "Reference fields of {wildcards.month}"
+    script:
+        "../scripts/verify_references.py"
+
+
+rule verify_scores:
+    input:
+        code=code_of("verify_scores"),
+        heldout="build/{run}/verify/heldout.nc",
+        products=PLAN.part("results/{run}/product/sm_{run}_10km_3h_{month}.nc", "test"),
+        fields=PLAN.part("build/{run}/verify/fields_{month}.nc", "test"),
+        truth=PLAN.part("build/{run}/truth/{month}.nc", "test") if PLAN.twin else [],
+        static="build/{run}/static.nc",
+    output:
+        json="results/{run}/scores.json",
+        csv="results/{run}/scores.csv",
+        places="build/{run}/verify/places.nc",
+    log:
+        "logs/verify_scores/{run}.log",
+    benchmark:
+        "runtimes/verify_scores/{run}.tsv"
+    conda:
+        "../../envs/pscnet.yaml"
+    threads: 1
+    resources:
+        mem_mb=6000,
+        runtime=60,
+    params:
+        run="{run}",
+        lat=PLAN.config.region.lat,
+        lon=PLAN.config.region.lon,
+        coarse_name=PLAN.config.grids.coarse.name,
+        intervals=PLAN.split_blocks["test"],
+        places=PLAN.config.report.places,
+    message:
+        "Scores of the test split"
+    script:
+        "../scripts/verify_scores.py"

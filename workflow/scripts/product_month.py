@@ -1,0 +1,24 @@
+"""A product month (rule product_month)."""
+
+from pscnet.grids import regular_grid
+from pscnet.logs import log_to
+from pscnet.product import write_month
+from pscnet.provenance import of_product
+
+with log_to(snakemake.log[0]):
+    write_month(
+        downscaled=snakemake.input.downscaled,
+        output=snakemake.output.product,
+        run=snakemake.params.run,
+        month=snakemake.params.month,
+        fine=regular_grid(**snakemake.params.fine),
+        dtype=snakemake.params.dtype,
+        attributes=snakemake.params.attributes,
+        provenance=of_product(
+            config_hash=snakemake.params.config_hash,
+            checkpoint=snakemake.input.checkpoint,
+            weights=snakemake.input.weights,
+            manifests=snakemake.input.manifests,
+        ),
+        simulated=snakemake.params.simulated,
+    )

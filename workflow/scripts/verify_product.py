@@ -1,0 +1,14 @@
+"""Contract checks of a product month (rule verify_product)."""
+
+from pscnet.checks import verify_product
+from pscnet.grids import regular_grid
+from pscnet.logs import log_to
+
+with log_to(snakemake.log[0]):
+    verify_product(
+        product=snakemake.input.product,
+        output=snakemake.output.finding,
+        month=snakemake.params.month,
+        fine=regular_grid(**snakemake.params.fine),
+        static=snakemake.input.static,
+    )
