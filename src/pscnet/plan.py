@@ -1,7 +1,7 @@
 """Which file of which month: the months, neighbours and arguments that the workflow's rules ask for.
 
-A path pattern holds ``{run}`` and ``{month}``, such as ``build/{run}/smap/{month}.nc``. Nothing here reads data, so that a
-plan of many years is made in a moment.
+A path pattern holds ``{run}`` and ``{month}``, such as ``build/{run}/smap/{month}.nc``. Nothing here reads data, so that
+a plan of many years is made in a moment.
 """
 
 from __future__ import annotations
@@ -16,6 +16,16 @@ from pscnet.timeaxis import PARTS, neighbour
 
 if TYPE_CHECKING:
     from pscnet.sources.archive import Inventory
+
+#: Weight files between the fine, middle and coarse grids, and the method of each.
+WEIGHTS = {
+    "fine_to_coarse": "conservative",
+    "fine_to_middle": "conservative",
+    "middle_to_coarse": "conservative",
+    "coarse_to_middle": "bilinear",
+    "middle_to_fine": "bilinear",
+    "coarse_to_fine": "bilinear",
+}
 
 
 class Plan:
@@ -82,11 +92,21 @@ class Plan:
     @cached_property
     def grid_names(self) -> dict[str, str]:
         """The names that weight files carry, by grid."""
-        return {"fine": self.config.fine_grid().name, "coarse": self.config.coarse_grid().name}
+        return {
+            "fine": self.config.fine_grid().name,
+            "middle": self.config.middle_grid().name,
+            "coarse": self.config.coarse_grid().name,
+        }
 
-    def weights(self, method: str, source: str, target: str) -> str:
-        """The weight file of a method between two grids, each ``fine`` or ``coarse``."""
-        return f"build/{self.run}/weights/{method}_{self.grid_names[source]}_{self.grid_names[target]}.nc"
+    def weights(self, name: str) -> str:
+        """One weight file of :data:`WEIGHTS`."""
+        source, target = (self.grid_names[grid] for grid in name.split("_to_"))
+        return f"build/{self.run}/weights/{WEIGHTS[name]}_{source}_{target}.nc"
+
+    @cached_property
+    def weight_set(self) -> dict[str, str]:
+        """All weight files, by name."""
+        return {name: self.weights(name) for name in WEIGHTS}
 
     @cached_property
     def split_blocks(self) -> dict[str, list[list[str]]]:
@@ -112,6 +132,11 @@ class Plan:
     def background(self) -> str:
         """The predictor that is rescaled to SMAP."""
         return config.BACKGROUND
+
+    @property
+    def control(self) -> str | None:
+        """The twin's control experiment, if any."""
+        return None if self.config.twin.control == "none" else self.config.twin.control
 
     def gpus(self, section: str) -> int:
         """GPUs that a job asks for: none where the configuration names the CPU."""

@@ -31,11 +31,12 @@ rule dataset_bands:
 rule dataset_normaliser:
     input:
         code=code_of("dataset_normaliser"),
-        predictors=PLAN.part("build/{run}/predictors/{month}.nc", "train"),
         coarse=PLAN.part("build/{run}/coarse/{month}.nc", "train"),
         bands=PLAN.part("build/{run}/bands/{month}.nc", "train"),
         smap=PLAN.part("build/{run}/smap/{month}.nc", "train"),
         static="build/{run}/static.nc",
+        fine_to_coarse=PLAN.weights("fine_to_coarse"),
+        coarse_to_fine=PLAN.weights("coarse_to_fine"),
     output:
         normaliser="build/{run}/normaliser.nc",
     log:
@@ -51,6 +52,7 @@ rule dataset_normaliser:
     params:
         split=PLAN.split_blocks,
         buffer_days=PLAN.config.samples.buffer_days,
+        noise=PLAN.config.smap.noise.recommended,
     message:
         "Normaliser and background of the training split"
     script:

@@ -3,6 +3,7 @@
 
 rule downscale_month:
     input:
+        **PLAN.weight_set,
         code=code_of("downscale_month"),
         predictors="build/{run}/predictors/{month}.nc",
         coarse="build/{run}/coarse/{month}.nc",
@@ -10,7 +11,6 @@ rule downscale_month:
         smap=lambda w: PLAN.around("build/{run}/smap/{month}.nc", w.month),
         static="build/{run}/static.nc",
         normaliser="build/{run}/normaliser.nc",
-        weights=PLAN.weights("conservative", "fine", "coarse"),
         checkpoint=f"build/{{run}}/models/{PLAN.config.model.name}.safetensors",
     output:
         downscaled="build/{run}/downscaled/{month}.nc",

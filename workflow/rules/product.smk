@@ -6,7 +6,7 @@ rule product_month:
         code=code_of("product_month"),
         downscaled="build/{run}/downscaled/{month}.nc",
         checkpoint=f"build/{{run}}/models/{PLAN.config.model.name}.safetensors",
-        weights=PLAN.weights("conservative", "fine", "coarse"),
+        weights=PLAN.weights("fine_to_coarse"),
         manifests=lambda w: [
             "build/{run}/manifests/terrain.json",
             *PLAN.around("build/{run}/manifests/smap/{month}.json", w.month),

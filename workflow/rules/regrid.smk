@@ -34,7 +34,7 @@ rule regrid_era5_land:
         code=code_of("regrid_era5_land"),
         manifest="build/{run}/manifests/era5_land/{month}.json",
         previous=lambda w: PLAN.previous("build/{run}/manifests/era5_land/{month}.json", w.month),
-        weights=PLAN.weights("conservative", "fine", "coarse"),
+        weights=PLAN.weights("fine_to_coarse"),
     output:
         predictors="build/{run}/predictors/{month}.nc",
         coarse="build/{run}/coarse/{month}.nc",
@@ -92,8 +92,8 @@ rule regrid_static:
         code=code_of("regrid_static"),
         terrain="build/{run}/manifests/terrain.json",
         predictors=PLAN.at("build/{run}/predictors/{month}.nc", PLAN.months[:1]),
-        conservative=PLAN.weights("conservative", "fine", "coarse"),
-        bilinear=PLAN.weights("bilinear", "coarse", "fine"),
+        conservative=PLAN.weights("fine_to_coarse"),
+        bilinear=PLAN.weights("coarse_to_fine"),
         polygon=[PLAN.config.region.polygon] if PLAN.config.region.polygon else [],
     output:
         static="build/{run}/static.nc",

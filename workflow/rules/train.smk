@@ -3,6 +3,7 @@
 
 rule train_model:
     input:
+        **PLAN.weight_set,
         code=code_of("train_model"),
         predictors=PLAN.part("build/{run}/predictors/{month}.nc", "train", "validation"),
         coarse=PLAN.part("build/{run}/coarse/{month}.nc", "train", "validation"),
@@ -10,7 +11,6 @@ rule train_model:
         smap=PLAN.around_part("build/{run}/smap/{month}.nc", "train", "validation"),
         static="build/{run}/static.nc",
         normaliser="build/{run}/normaliser.nc",
-        weights=PLAN.weights("conservative", "fine", "coarse"),
     output:
         checkpoint="build/{run}/models/{model}.safetensors",
     log:

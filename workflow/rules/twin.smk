@@ -24,10 +24,11 @@ rule twin_month:
     params:
         raw="build/{run}/twin/raw",
         month="{month}",
-        fine=PLAN.grids["fine"],
+        lat=PLAN.config.region.lat,
+        lon=PLAN.config.region.lon,
         predictors=PLAN.config.predictors,
         seed=PLAN.config.twin.seed,
-        control=PLAN.config.twin.control,
+        control=PLAN.control,
     message:
         "Simulating {wildcards.month}"
     script:
@@ -51,7 +52,8 @@ rule twin_static:
         runtime=10,
     params:
         raw="build/{run}/twin/raw",
-        fine=PLAN.grids["fine"],
+        lat=PLAN.config.region.lat,
+        lon=PLAN.config.region.lon,
         seed=PLAN.config.twin.seed,
     message:
         "Simulating the terrain"

@@ -29,6 +29,7 @@ rule verify_product:
 
 rule verify_heldout:
     input:
+        **PLAN.weight_set,
         code=code_of("verify_heldout"),
         predictors=PLAN.part("build/{run}/predictors/{month}.nc", "test"),
         coarse=PLAN.part("build/{run}/coarse/{month}.nc", "test"),
@@ -36,8 +37,6 @@ rule verify_heldout:
         smap=PLAN.around_part("build/{run}/smap/{month}.nc", "test"),
         static="build/{run}/static.nc",
         normaliser="build/{run}/normaliser.nc",
-        weights=PLAN.weights("conservative", "fine", "coarse"),
-        bilinear=PLAN.weights("bilinear", "coarse", "fine"),
         checkpoint=f"build/{{run}}/models/{PLAN.config.model.name}.safetensors",
     output:
         heldout="build/{run}/verify/heldout.nc",
@@ -68,8 +67,8 @@ rule verify_references:
         smap=lambda w: PLAN.around("build/{run}/smap/{month}.nc", w.month),
         static="build/{run}/static.nc",
         normaliser="build/{run}/normaliser.nc",
-        conservative=PLAN.weights("conservative", "fine", "coarse"),
-        bilinear=PLAN.weights("bilinear", "coarse", "fine"),
+        conservative=PLAN.weights("fine_to_coarse"),
+        bilinear=PLAN.weights("coarse_to_fine"),
     output:
         fields="build/{run}/verify/fields_{month}.nc",
     log:

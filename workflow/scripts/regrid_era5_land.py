@@ -6,7 +6,7 @@ from pscnet.sources.era5_land import write_month
 
 with log_to(snakemake.log[0]):
     write_month(
-        manifest_path=snakemake.input.manifest,
+        manifest=snakemake.input.manifest,
         previous_manifest=next(iter(snakemake.input.previous), None),
         variables=snakemake.params.variables,
         fine=regular_grid(**snakemake.params.fine),
