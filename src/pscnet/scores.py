@@ -21,7 +21,7 @@ A score of fewer than ``minimum`` samples is NaN, never zero; the count is kept 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,6 +42,10 @@ _CONSTANT = 1e-10
 
 #: Detail smaller than this standard deviation [m3 m-3] is no detail (rounding of float32 is 3e-8 at 0.5).
 DETAIL_FLOOR = 1e-6
+
+
+#: Keeps the equations of the smooth field regular at coarse centres that the data hardly touch; far below rounding.
+_RIDGE = 1e-10
 
 
 @dataclass
@@ -208,21 +212,28 @@ class _Smooth:
     groups: np.ndarray
     average: sparse.csr_array
     interpolate: sparse.csr_array
-    solve: object
+    solve: Callable[[np.ndarray], np.ndarray]
+
+    def field(self, values: np.ndarray, means: np.ndarray) -> np.ndarray:
+        """The smooth field (member, time) of ``values`` (member, time) with coarse ``means`` (cell, time)."""
+        nodes = self.interpolate.shape[1]
+        return self.interpolate @ self.solve(np.vstack([self.interpolate.T @ values, means]))[:nodes]
 
 
 class SubPixel:
     """Detail within coarse cells: what a fine field shows that its own coarse means do not.
 
     A fine cell belongs to the coarse cell that its centre lies in. With A the average over the valid members of each
-    coarse cell and W the bilinear interpolation between coarse centres (weights renormalised over cells that take
-    part, constant beyond the outermost centres), a field f has two anomalies:
+    coarse cell and W the bilinear interpolation between coarse centres (with a ring of centres outside the grid, so
+    that gradients go on to its edge), a field f has two anomalies:
 
     - **plain**: f - A f, departures from the coarse cell's mean. Regional gradients are part of it, so that even
       interpolated SMAP scores well.
-    - **beyond the smooth field**: f - W (A W)^-1 A f. The subtracted field is the bilinear one whose coarse means
-      are those of f (mean-preserving), so every bilinear field has anomaly zero: only detail that no interpolation
-      of coarse values can show is left. Both anomalies average to zero within each coarse cell.
+    - **beyond the smooth field**: f - W n with A W n = A f. The subtracted field is the bilinear one whose coarse
+      means are those of f (mean-preserving). Centres of cells that take no part leave n some freedom; the solution
+      with the smallest sum of (f - W n)^2 is taken. So every bilinear field has anomaly zero, whatever the mask:
+      only detail that no interpolation of coarse values can show is left. Both anomalies average to zero within
+      each coarse cell.
 
     Parameters
     ----------
@@ -235,6 +246,10 @@ class SubPixel:
     _REMEMBERED = 8
 
     def __init__(self, fine: Grid, coarse: Grid, minimum_share: float = 0.5):
+        if min(coarse.shape) < 2:
+            raise ValueError(
+                f"sub-pixel detail needs at least 2 x 2 coarse cells, found {coarse.shape[0]} x {coarse.shape[1]}"
+            )
         rows = np.searchsorted(-coarse.lat_edges, -fine.lat, side="right") - 1
         columns = np.searchsorted(coarse.lon_edges, fine.lon, side="right") - 1
         inside = ((rows >= 0) & (rows < coarse.shape[0]))[:, None] & ((columns >= 0) & (columns < coarse.shape[1]))
@@ -244,7 +259,9 @@ class SubPixel:
         node = np.abs(np.diff(fine.lat_edges)).mean() * np.abs(np.diff(fine.lon_edges)).mean()
         self._needed = minimum_share * (extent / node).ravel()
         self._interpolate = sparse.kron(
-            _linear_weights(-fine.lat, -coarse.lat), _linear_weights(fine.lon, coarse.lon), format="csr"
+            _linear_weights(-fine.lat, _padded(-coarse.lat)),
+            _linear_weights(fine.lon, _padded(coarse.lon)),
+            format="csr",
         )
         self._smooths: OrderedDict[bytes, _Smooth | None] = OrderedDict()
 
@@ -274,7 +291,7 @@ class SubPixel:
                 values = field[where].T
                 means = smooth.average @ values
                 plain[where] = (values - means[smooth.groups]).T
-                beyond[where] = (values - smooth.interpolate @ smooth.solve(means)).T
+                beyond[where] = (values - smooth.field(values, means)).T
         return result
 
     def _smooth(self, key: bytes, valid: np.ndarray) -> _Smooth | None:
@@ -297,17 +314,23 @@ class SubPixel:
         groups = number[self.cell[members]]
         ones = 1.0 / count[self.cell[members]]
         average = sparse.csr_array((ones, (groups, np.arange(members.size))), shape=(kept.size, members.size))
-        weights = self._interpolate[members][:, kept]
-        interpolate = sparse.csr_array(sparse.diags_array(1.0 / weights.sum(axis=1)) @ weights)
-        return _Smooth(members, groups, average, interpolate, splu(sparse.csc_array(average @ interpolate)).solve)
+        weights = sparse.csc_array(self._interpolate[members])
+        weights = weights[:, np.flatnonzero(np.diff(weights.indptr))]
+        means = average @ weights
+        normal = weights.T @ weights + _RIDGE * sparse.eye_array(weights.shape[1])
+        system = sparse.block_array([[normal, means.T], [means, None]], format="csc")
+        return _Smooth(members, groups, average, sparse.csr_array(weights), splu(system).solve)
+
+
+def _padded(nodes: np.ndarray) -> np.ndarray:
+    """``nodes`` (n >= 2,) with one more at either end, as far away as the next."""
+    return np.concatenate([[2 * nodes[0] - nodes[1]], nodes, [2 * nodes[-1] - nodes[-2]]])
 
 
 def _linear_weights(points: np.ndarray, nodes: np.ndarray) -> sparse.csr_array:
-    """Weights (points, nodes) of linear interpolation on ascending ``nodes``, constant beyond the ends."""
-    if nodes.size == 1:
-        return sparse.csr_array(np.ones((points.size, 1)))
+    """Weights (points, nodes) of linear interpolation between ascending ``nodes`` that enclose the points."""
     left = np.clip(np.searchsorted(nodes, points, side="right") - 1, 0, nodes.size - 2)
-    share = np.clip((points - nodes[left]) / (nodes[left + 1] - nodes[left]), 0.0, 1.0)
+    share = (points - nodes[left]) / (nodes[left + 1] - nodes[left])
     row = np.arange(points.size)
     data = np.concatenate([1.0 - share, share])
     return sparse.csr_array((data, (np.tile(row, 2), np.concatenate([left, left + 1]))), (points.size, nodes.size))

@@ -1,0 +1,121 @@
+"""Product, references and truth of a month, read together in blocks of a few days on the same stamps and cells."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+from pscnet.grids import Grid
+from pscnet.timeaxis import STEPS_PER_DAY
+from pscnet.validation import PRODUCT, ScoreError
+from pscnet.variables import FLAG_BITS
+
+#: Steps of a block: four days keep the arrays of the full Plateau at 12 MB each.
+BLOCK_STEPS = 4 * STEPS_PER_DAY
+
+
+@dataclass
+class Block:
+    """A few days of one month.
+
+    Attributes
+    ----------
+    times : datetime64 (time,)
+    fields : dict of method to float32 (time, lat, lon) [m3 m-3], the product's among them
+    sigma : float32 (time, lat, lon) [m3 m-3], the product's standard deviation
+    frozen : bool (time, lat, lon), the product's flag
+    truth : float32 (time, lat, lon) [m3 m-3] or None; NaN where the ground is frozen or under snow
+    """
+
+    times: np.ndarray
+    fields: dict[str, np.ndarray]
+    sigma: np.ndarray
+    frozen: np.ndarray
+    truth: np.ndarray | None
+
+
+def read_blocks(
+    product: Path, reference: Path, truth: Path | None, references: Sequence[str], grid: Grid
+) -> Iterator[Block]:
+    """Blocks of one month in the order of time.
+
+    Raises
+    ------
+    ScoreError
+        When a file lacks a variable, lies on other cells, or lacks a stamp of the product.
+    """
+    with xr.open_dataset(product) as made, xr.open_dataset(reference) as others:
+        _check(made, product, ("soil_moisture", "soil_moisture_uncertainty", "flag"), grid)
+        _check(others, reference, references, grid)
+        stamps = made["time"].values.astype("M8[ns]")
+        positions = _positions(others, reference, stamps, product)
+        exact = None if truth is None else xr.open_dataset(truth)
+        try:
+            if exact is not None and truth is not None:
+                _check(exact, truth, ("soil_moisture", "frozen", "snow"), grid)
+                true_positions = _positions(exact, truth, stamps, product)
+            for first in range(0, stamps.size, BLOCK_STEPS):
+                rows = slice(first, first + BLOCK_STEPS)
+                fields = {PRODUCT: _values(made["soil_moisture"], rows)}
+                fields |= {name: _values(others[name], positions[rows]) for name in references}
+                yield Block(
+                    stamps[rows],
+                    fields,
+                    _values(made["soil_moisture_uncertainty"], rows),
+                    _flags(made, rows, FLAG_BITS["frozen"]),
+                    None if exact is None else _scorable(exact, true_positions[rows]),
+                )
+        finally:
+            if exact is not None:
+                exact.close()
+
+
+def _values(variable: xr.DataArray, rows: slice | np.ndarray) -> np.ndarray:
+    return variable.isel(time=rows).transpose("time", "lat", "lon").values.astype(np.float32)
+
+
+def _flags(product: xr.Dataset, rows: slice, bit: int) -> np.ndarray:
+    flags = np.nan_to_num(_values(product["flag"], rows)).astype(np.uint8)
+    return (flags & bit) > 0
+
+
+def _scorable(truth: xr.Dataset, rows: np.ndarray) -> np.ndarray:
+    moisture = _values(truth["soil_moisture"], rows)
+    hidden = (_values(truth["frozen"], rows) != 0) | (_values(truth["snow"], rows) != 0)
+    return np.where(hidden, np.float32(np.nan), moisture)
+
+
+def _check(dataset: xr.Dataset, path: Path, names: Sequence[str], grid: Grid) -> None:
+    missing = [name for name in (*names, "time", "lat", "lon") if name not in dataset.variables]
+    if missing:
+        raise ScoreError(
+            f"{path}: expected the variables {', '.join(names)} on time, lat, lon; {', '.join(missing)} missing; "
+            "rerun the rule that made the file"
+        )
+    lat, lon = dataset["lat"].values, dataset["lon"].values
+    if (
+        (lat.size, lon.size) != grid.shape
+        or not np.allclose(lat, grid.lat, rtol=0, atol=1e-4)
+        or not np.allclose(lon, grid.lon, rtol=0, atol=1e-4)
+    ):
+        raise ScoreError(
+            f"{path}: expected the cells of the static file, {grid.shape[0]} x {grid.shape[1]} from {grid.lat[0]:g} N "
+            f"{grid.lon[0]:g} E to {grid.lat[-1]:g} N {grid.lon[-1]:g} E; found {lat.size} x {lon.size} from "
+            f"{float(lat[0]):g} N {float(lon[0]):g} E; the files belong to different regions, rerun the older one"
+        )
+
+
+def _positions(dataset: xr.Dataset, path: Path, stamps: np.ndarray, product: Path) -> np.ndarray:
+    times = dataset["time"].values.astype("M8[ns]")
+    position = np.searchsorted(times, stamps)
+    found = times[np.minimum(position, times.size - 1)] == stamps
+    if not found.all():
+        raise ScoreError(
+            f"{path}: expected every stamp of {product}; {str(stamps[~found][0])[:16]} is missing "
+            f"({int((~found).sum())} of {stamps.size}); rerun the rule that made the file"
+        )
+    return position
