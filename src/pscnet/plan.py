@@ -73,10 +73,14 @@ class Plan:
         touched = {month for part in parts for month in self.split.months(part)}
         return [month for month in self.months if month in touched]
 
-    def around_part(self, pattern: str, *parts: str) -> list[str]:
-        """The files of the months of parts of the split and of their neighbours."""
-        touched = {neighbour(month, offset) for month in self.part_months(*parts) for offset in (-1, 0, 1)}
-        return self.at(pattern, [month for month in self.months if month in touched])
+    def span_months(self, *parts: str) -> list[str]:
+        """All months from the first to the last of parts of the split, with one neighbour at each end."""
+        touched = [self.months.index(month) for month in self.part_months(*parts)]
+        return self.months[max(touched[0] - 1, 0) : touched[-1] + 2]
+
+    def span(self, pattern: str, *parts: str) -> list[str]:
+        """The files of :meth:`span_months`."""
+        return self.at(pattern, self.span_months(*parts))
 
     # Arguments of the package's functions --------------------------------------------------------------------------
 
@@ -118,13 +122,13 @@ class Plan:
         values = getattr(self.config, name).model_dump(mode="json")
         return {key: value for key, value in values.items() if key not in without}
 
-    @cached_property
-    def config_hash(self) -> str:
-        """Digest of what decides the values of a product month: not the names, folders and pages.
+    def config_hash(self, *, without: Sequence[str] = ()) -> str:
+        """Digest of what decides the values of a product month, and of a checkpoint ``without`` the later sections.
 
-        The period is left out too: a longer record with the same split leaves the old months as they are.
+        Names, folders and pages are left out, and the period too: a longer record with the same split leaves the old
+        months as they are.
         """
-        aside = {"run", "archive", "stations", "report", "period", "product"}
+        aside = {"run", "archive", "stations", "report", "period", "product", *without}
         keys = {key: value for key, value in self.config.model_dump(mode="json").items() if key not in aside}
         return provenance.digest({**keys, "split": self.split_blocks})
 

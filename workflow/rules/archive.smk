@@ -48,7 +48,7 @@ rule archive_terrain:
         mem_mb=2000,
         runtime=10,
     params:
-        folder=PLAN.config.archive,
+        folder=PLAN.config.terrain or PLAN.config.archive,
         index=PLAN.archive_index,
         digest=lambda w: "" if PLAN.config.terrain else PLAN.archive_digest("terrain"),
     message:

@@ -6,11 +6,10 @@ rule downscale_month:
         **PLAN.weight_set,
         code=code_of("downscale_month"),
         predictors="build/{run}/predictors/{month}.nc",
-        coarse="build/{run}/coarse/{month}.nc",
+        coarse=lambda w: PLAN.around("build/{run}/coarse/{month}.nc", w.month),
         previous=lambda w: PLAN.previous("build/{run}/bands/{month}.nc", w.month),
         smap=lambda w: PLAN.around("build/{run}/smap/{month}.nc", w.month),
         static="build/{run}/static.nc",
-        normaliser="build/{run}/normaliser.nc",
         checkpoint=f"build/{{run}}/models/{PLAN.config.model.name}.safetensors",
     output:
         downscaled="build/{run}/downscaled/{month}.nc",
@@ -26,8 +25,8 @@ rule downscale_month:
         runtime=120,
         gpu=PLAN.gpus("downscale"),
     params:
-        month="{month}",
-        downscale=PLAN.section("downscale"),
+        names=PLAN.config.predictors,
+        options=PLAN.section("downscale"),
     message:
         "Downscaling {wildcards.month}"
     script:

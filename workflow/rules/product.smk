@@ -31,7 +31,7 @@ rule product_month:
         dtype=PLAN.config.product.dtype,
         attributes=PLAN.section("product", without=["dtype"]),
         simulated=PLAN.twin,
-        config_hash=PLAN.config_hash,
+        config_hash=PLAN.config_hash(),
     message:
         "Writing the product of {wildcards.month}"
     script:

@@ -1,0 +1,20 @@
+"""A month of downscaled fields (rule downscale_month)."""
+
+from pscnet.downscale import write_month
+from pscnet.logs import log_to
+from pscnet.samples.geometry import WEIGHTS
+
+with log_to(snakemake.log[0]):
+    write_month(
+        predictors=snakemake.input.predictors,
+        previous=next(iter(snakemake.input.previous), None),
+        coarse=snakemake.input.coarse,
+        smap=snakemake.input.smap,
+        static=snakemake.input.static,
+        weights={name: snakemake.input[name] for name in WEIGHTS},
+        checkpoint=snakemake.input.checkpoint,
+        names=snakemake.params.names,
+        output=snakemake.output.downscaled,
+        threads=snakemake.threads,
+        **snakemake.params.options,
+    )

@@ -1,0 +1,21 @@
+"""Elevation, slope, land and region on the fine grid (rule regrid_static)."""
+
+from pscnet.grids import ease2_grid, regular_grid
+from pscnet.logs import log_to
+from pscnet.sources.manifest import read
+from pscnet.sources.region import write_static
+
+with log_to(snakemake.log[0]):
+    (terrain,) = read(snakemake.input.terrain).paths()
+    (predictors,) = snakemake.input.predictors
+    write_static(
+        terrain=terrain,
+        predictors=predictors,
+        fine=regular_grid(**snakemake.params.fine),
+        coarse=ease2_grid(**snakemake.params.coarse),
+        conservative_weights=snakemake.input.conservative,
+        bilinear_weights=snakemake.input.bilinear,
+        polygon=next(iter(snakemake.input.polygon), None),
+        min_elevation=snakemake.params.min_elevation,
+        output=snakemake.output.static,
+    )

@@ -1,0 +1,27 @@
+"""Training of the net (rule train_model)."""
+
+from pscnet.logs import log_to
+from pscnet.samples.geometry import WEIGHTS
+from pscnet.timeaxis import Split
+from pscnet.training import Options, train_files
+
+with log_to(snakemake.log[0]):
+    train_files(
+        months=snakemake.params.months,
+        predictors=snakemake.input.predictors,
+        bands=snakemake.input.bands,
+        coarse=snakemake.input.coarse,
+        smap=snakemake.input.smap,
+        static=snakemake.input.static,
+        normaliser=snakemake.input.normaliser,
+        weights={name: snakemake.input[name] for name in WEIGHTS},
+        split=Split.from_description(snakemake.params.split, snakemake.params.buffer_days),
+        model=snakemake.params.model,
+        options=Options(**snakemake.params.options),
+        window_days=snakemake.params.window_days,
+        leave_out_hours=snakemake.params.leave_out_hours,
+        config_hash=snakemake.params.config_hash,
+        output=snakemake.output.checkpoint,
+        curve=snakemake.output.curve,
+        threads=snakemake.threads,
+    )
