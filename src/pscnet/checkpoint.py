@@ -1,0 +1,178 @@
+"""Which weights: one checkpoint file, loadable without executing code (safetensors with a JSON header).
+
+>>> checkpoint = read_checkpoint("build/demo/models/pscnet.safetensors")
+>>> net = checkpoint.net()
+>>> net.eval()
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from pscnet.grids import Grid
+from pscnet.nets import PSCNet, PSCNetSpec
+from pscnet.samples.normaliser import Normaliser
+from pscnet.sources.atomic import replacing
+
+#: Version of the layout; a reader refuses others.
+LAYOUT = 1
+_KEY = "pscnet"
+
+
+class CheckpointError(ValueError):
+    """A file that is no checkpoint, or one made for other data."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A trained net and all that is needed to use it.
+
+    Attributes
+    ----------
+    spec : PSCNetSpec
+    weights : dict of parameter name to Tensor
+    normaliser : Normaliser
+    fine, coarse : dict
+        :meth:`pscnet.grids.Grid.describe` of both grids.
+    time_scales_days : list of float [day]
+    window_days, leave_out_hours : float
+    split : dict
+        Blocks of time of each part.
+    variance_scale : float
+        Factor that makes the predicted variance fit the validation residuals.
+    scores : dict
+        Losses of the kept epoch.
+    config_hash : str
+    """
+
+    spec: PSCNetSpec
+    weights: dict[str, Tensor]
+    normaliser: Normaliser
+    fine: dict
+    coarse: dict
+    time_scales_days: list[float]
+    window_days: float
+    leave_out_hours: float
+    split: dict
+    variance_scale: float
+    scores: dict = field(default_factory=dict)
+    config_hash: str = ""
+
+    def net(self) -> PSCNet:
+        """The net with its weights."""
+        net = PSCNet(self.spec)
+        net.load_state_dict(self.weights)
+        return net
+
+    def require(self, path: str | Path, fine: Grid, coarse: Grid, channels: Sequence[str]) -> None:
+        """Refuse data that the net was not trained for.
+
+        Raises
+        ------
+        CheckpointError
+            Naming the difference.
+        """
+        wanted = {"fine grid": fine.describe(), "coarse grid": coarse.describe(), "channels": list(channels)}
+        found = {"fine grid": self.fine, "coarse grid": self.coarse, "channels": list(self.normaliser.channels)}
+        for what, expected in wanted.items():
+            if found[what] != expected:
+                raise CheckpointError(
+                    f"{path}: {what} of the data: {_difference(expected, found[what])}; train again for these data "
+                    "(snakemake does when the checkpoint is deleted), or set the configuration back"
+                )
+
+    def write(self, path: str | Path) -> None:
+        """Write the file (atomic)."""
+        tensors = {f"net.{name}": tensor.detach().cpu().contiguous() for name, tensor in self.weights.items()}
+        for name, array in self.normaliser.arrays().items():
+            tensors[f"normaliser.{name}"] = torch.from_numpy(array.copy())
+        header = {
+            "layout": LAYOUT,
+            "model": "pscnet",
+            "spec": self.spec.as_dict(),
+            "normaliser": self.normaliser.header(),
+            **{
+                name: getattr(self, name)
+                for name in (
+                    "fine", "coarse", "time_scales_days", "window_days", "leave_out_hours", "split",
+                    "variance_scale", "scores", "config_hash",
+                )
+            },
+        }  # fmt: skip
+        with replacing(path) as part:
+            save_file(tensors, str(part), metadata={_KEY: json.dumps(header, sort_keys=True)})
+
+
+def read_checkpoint(path: str | Path) -> Checkpoint:
+    """Read a checkpoint.
+
+    Raises
+    ------
+    CheckpointError
+        When the file is damaged, no checkpoint, or of another layout.
+    """
+    tensors, header = read_tensors(path)
+    if header.get("layout") != LAYOUT:
+        raise CheckpointError(f"{path}: checkpoint layout {LAYOUT} expected, found {header.get('layout')}; train again")
+    arrays = {k.removeprefix("normaliser."): v.numpy() for k, v in tensors.items() if k.startswith("normaliser.")}
+    return Checkpoint(
+        spec=PSCNetSpec(**header["spec"]),
+        weights={k.removeprefix("net."): v for k, v in tensors.items() if k.startswith("net.")},
+        normaliser=Normaliser.from_arrays(arrays, header["normaliser"]),
+        **{
+            name: header[name]
+            for name in (
+                "fine", "coarse", "time_scales_days", "window_days", "leave_out_hours", "split",
+                "variance_scale", "scores", "config_hash",
+            )
+        },
+    )  # fmt: skip
+
+
+def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Tensors and JSON header of a safetensors file of this project.
+
+    Raises
+    ------
+    CheckpointError
+    """
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            header = json.loads((file.metadata() or {})[_KEY])
+            return {name: file.get_tensor(name) for name in file.keys()}, header  # noqa: SIM118 (no mapping)
+    except (SafetensorError, OSError, KeyError, json.JSONDecodeError) as error:
+        raise CheckpointError(
+            f"{path}: a checkpoint of this package expected, found something else ({error}); delete it and train again"
+        ) from error
+
+
+def write_tensors(path: str | Path, tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> None:
+    """Write tensors with a JSON header (atomic)."""
+    with replacing(path) as part:
+        save_file(dict(tensors), str(part), metadata={_KEY: json.dumps(header, sort_keys=True)})
+
+
+def file_hash(path: str | Path) -> str:
+    """First 16 hex digits of the SHA-256 of a file."""
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()[:16]
+
+
+def _difference(expected: Any, found: Any) -> str:
+    if isinstance(expected, list):
+        missing = [name for name in expected if name not in found]
+        extra = [name for name in found if name not in expected]
+        if missing or extra:
+            return f"the checkpoint lacks {', '.join(missing) or 'none'} and has besides {', '.join(extra) or 'none'}"
+        return f"order {expected} expected, found {found}"
+    parts = [f"{key} {expected[key]} expected, found {found.get(key)}" for key in expected if expected[key] != found.get(key)]
+    return "; ".join(parts)

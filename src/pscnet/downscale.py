@@ -1,0 +1,256 @@
+"""A month in, a month out: 3-hourly fields on 0.1 degree from a checkpoint, in bounded memory, tiled where the box is large."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import xarray as xr
+
+from pscnet.checkpoint import Checkpoint, read_checkpoint
+from pscnet.devices import choose_device
+from pscnet.samples.bands import BandStream, channel_names
+from pscnet.samples.geometry import Tile, make_geometry, make_tiles, read_weight_set
+from pscnet.samples.inputs import InputMaker
+from pscnet.samples.retrievals import Retrievals
+from pscnet.sources.atomic import replacing
+from pscnet.variables import FLAG_BITS, FREEZING, SOIL_MOISTURE_RANGE
+from pscnet.weights import Weights
+
+logger = logging.getLogger(__name__)
+
+#: Largest side of a box [fine cell] that ``tile: auto`` computes as one tile.
+LARGEST_TILE = 400
+
+#: Pixel-steps computed together at most: bounds the memory of the net's features.
+LARGEST_BATCH = 120_000
+
+#: Least share of the total variance that is taken for the field's own, when the known noise would leave nothing.
+LEAST_FIELD_SHARE = 0.1
+
+#: Snow water equivalent [m] and snow cover [%] above which a cell counts as snow-covered.
+SNOW_WATER, SNOW_COVER = 0.01, 50.0
+
+
+@dataclass(frozen=True)
+class Fields:
+    """Fields of some steps.
+
+    Attributes
+    ----------
+    start : int
+        Position of the first step in the month.
+    times : ndarray (step,)
+    soil_moisture, uncertainty : ndarray (step, lat, lon) float32 [m3 m-3]
+    flag : ndarray (step, lat, lon) uint8
+    """
+
+    start: int
+    times: np.ndarray
+    soil_moisture: np.ndarray
+    uncertainty: np.ndarray
+    flag: np.ndarray
+
+
+class Downscaler:
+    """Computes fields with a trained net.
+
+    Parameters
+    ----------
+    checkpoint : path
+    static : path of ``static.nc``
+    weights : paths of :data:`pscnet.samples.geometry.WEIGHTS`
+    device : "auto", "cpu" or "cuda"
+    tile : int or "auto"
+        Fine cells a side of a tile; the answer does not depend on it.
+    batch_steps : int
+        Steps computed together, at most; fewer where the box is large.
+    variance_factor : float
+        Variance of a 10 km error over that of its 36 km mean.
+
+    Raises
+    ------
+    CheckpointError
+        When the checkpoint's grids are not those of the weights.
+    """
+
+    def __init__(
+        self,
+        checkpoint: str | Path,
+        static: str | Path,
+        weights: Mapping[str, str | Path],
+        predictors: Sequence[str],
+        device: str = "auto",
+        tile: int | str = "auto",
+        batch_steps: int = 8,
+        variance_factor: float = 1.0,
+    ) -> None:
+        self.checkpoint: Checkpoint = read_checkpoint(checkpoint)
+        self.weights = read_weight_set(weights)
+        fine, coarse = self.weights["fine_to_coarse"].src, self.weights["fine_to_coarse"].dst
+        self.checkpoint.require(checkpoint, fine, coarse, channel_names(predictors, self.checkpoint.time_scales_days))
+        self.maker = InputMaker(self.checkpoint.normaliser, static, self.checkpoint.window_days)
+        self.device = choose_device(device)
+        self.net = self.checkpoint.net().to(self.device).eval()
+        size = tile if isinstance(tile, int) else (None if max(fine.shape) <= LARGEST_TILE else LARGEST_TILE)
+        self.tiles = make_tiles(fine, coarse, size, self.net.reach_coarse_cells)
+        self._geometries = {}
+        largest = max((t.window[0].stop - t.window[0].start) * (t.window[1].stop - t.window[1].start) for t in self.tiles)
+        self.batch_steps = max(1, min(batch_steps, LARGEST_BATCH // largest))
+        self.variance_factor = variance_factor
+        self.owner = owners(self.weights["fine_to_coarse"])
+
+    @torch.no_grad()
+    def fields(
+        self,
+        predictors: str | Path,
+        previous: str | Path | None,
+        retrievals: Retrievals,
+        wanted: np.ndarray | None = None,
+        leave_out_hours: float | None = None,
+    ) -> Iterator[Fields]:
+        """Fields of one month, some steps at a time.
+
+        Parameters
+        ----------
+        predictors : path of ``predictors/{month}.nc``
+        previous : path of the preceding month's ``bands`` file, None where there is none
+        retrievals : Retrievals
+            Of the month and its neighbours.
+        wanted : ndarray of stamps, optional
+            Compute these steps only.
+        leave_out_hours : float, optional
+            Leave out retrievals this near to each step: for scores against them.
+        """
+        normaliser = self.maker.normaliser
+        scales = self.checkpoint.time_scales_days
+        for chunk in BandStream(predictors, normaliser.predictors, scales, previous):
+            picked = np.arange(len(chunk.times)) if wanted is None else np.flatnonzero(np.isin(chunk.times, wanted))
+            for first in range(0, len(picked), self.batch_steps):
+                steps = picked[first : first + self.batch_steps]
+                times = chunk.times[steps]
+                bands = chunk.bands[torch.from_numpy(steps)]
+                seen = retrievals.around(times, self.checkpoint.window_days, leave_out_hours)
+                background = self.maker.background(chunk.raw[normaliser.background.variable][steps])
+                mean, variance = self._net_fields(self.maker.bands(bands), background, times, seen)
+                flag = self._flags({name: raw[steps] for name, raw in chunk.raw.items()}, seen.weight, retrievals, bands)
+                yield Fields(chunk.start + int(steps[0]), times, mean, self.field_std(variance), flag)
+
+    def _net_fields(self, bands, background, times, seen) -> tuple[np.ndarray, np.ndarray]:
+        """Mean [m3 m-3] and variance (standardised) on the whole fine grid, NaN off land, tile by tile."""
+        shape = (len(times), *self.maker.land.shape)
+        mean, variance = np.full(shape, np.nan, "f4"), np.full(shape, np.nan, "f4")
+        for position, tile in enumerate(self.tiles):
+            if position not in self._geometries:
+                self._geometries[position] = make_geometry(self.weights, self.maker.land, tile, self.device)
+            batch = self.maker.batch(bands, background, times, seen, tile, self.device)
+            answer = self.net(batch, self._geometries[position])
+            rows, cols = tile.inner
+            mean[:, tile.core[0], tile.core[1]] = answer.mean["10km"][:, 0, rows, cols].cpu().numpy()
+            variance[:, tile.core[0], tile.core[1]] = answer.log_variance["10km"][:, 0, rows, cols].exp().cpu().numpy()
+        normaliser = self.maker.normaliser
+        mean = np.clip(mean * normaliser.target_std + normaliser.target_mean, *SOIL_MOISTURE_RANGE)
+        return np.where(self.maker.region, mean, np.nan), np.where(self.maker.region, variance, np.nan)
+
+    def field_std(self, variance: np.ndarray) -> np.ndarray:
+        """Standard deviation of a 10 km value [m3 m-3] from the net's total variance (standardised).
+
+        The total variance of a footprint mean is scaled to the validation residuals, the known retrieval noise is
+        taken out, and the rest is raised from the footprint to the pixel by ``variance_factor``.
+        """
+        normaliser = self.maker.normaliser
+        total = variance * self.checkpoint.variance_scale * normaliser.target_std**2
+        field = np.maximum(total - normaliser.noise**2, LEAST_FIELD_SHARE * total)
+        return np.sqrt(self.variance_factor * field).astype("f4")
+
+    def _flags(self, raw: Mapping[str, np.ndarray], weight: np.ndarray, retrievals: Retrievals, bands) -> np.ndarray:
+        """Bits of :data:`pscnet.variables.FLAG_BITS`; what the predictors do not tell is not set."""
+        flag = np.zeros((weight.shape[0], *self.maker.land.shape), "u1")
+
+        def set_bit(name: str, where: np.ndarray) -> None:
+            flag[np.broadcast_to(where, flag.shape)] |= FLAG_BITS[name]
+
+        if "stl1" in raw:
+            set_bit("frozen", raw["stl1"] < FREEZING)
+        if "sd" in raw:
+            set_bit("snow", raw["sd"] > SNOW_WATER)
+        if "snowc" in raw:
+            set_bit("snow", raw["snowc"] > SNOW_COVER)
+        set_bit("inland_water", self._on_fine(retrievals.water)[None])
+        set_bit("smap_observed", self._on_fine((weight > 0).any(1)))
+        set_bit("extrapolated", self.maker.extrapolated(bands))
+        flag[:, ~self.maker.region] = FLAG_BITS["outside_region"]
+        return flag
+
+    def _on_fine(self, cells: np.ndarray) -> np.ndarray:
+        """Values (..., y, x) of the coarse cell that owns each fine cell (..., lat, lon)."""
+        return cells.reshape(*cells.shape[:-2], -1)[..., self.owner].reshape(*cells.shape[:-2], *self.maker.land.shape)
+
+
+def owners(conservative: Weights) -> np.ndarray:
+    """Flat index of the coarse cell that covers most of each fine cell, shape (fine cells,)."""
+    columns = conservative.matrix.tocsc()
+    best = np.zeros(columns.shape[1], "i8")
+    for cell in range(columns.shape[1]):
+        part = slice(columns.indptr[cell], columns.indptr[cell + 1])
+        if part.stop > part.start:
+            best[cell] = columns.indices[part][np.argmax(columns.data[part])]
+    return best
+
+
+def write_month(
+    predictors: str | Path,
+    previous: str | Path | None,
+    coarse: Sequence[str | Path],
+    smap: Sequence[str | Path],
+    static: str | Path,
+    weights: Mapping[str, str | Path],
+    checkpoint: str | Path,
+    names: Sequence[str],
+    output: str | Path,
+    device: str = "auto",
+    tile: int | str = "auto",
+    batch_steps: int = 8,
+    variance_factor: float = 1.0,
+    threads: int = 1,
+) -> None:
+    """Downscale one month; layout of the file: ``soil_moisture``, ``soil_moisture_uncertainty`` [m3 m-3], ``flag`` (time, lat, lon).
+
+    Parameters
+    ----------
+    predictors : path of the month's predictors
+    previous : path of the preceding month's bands, None for the first
+    coarse, smap : paths of the preceding, this and the following month, where they are in the period
+    static, checkpoint : paths
+    weights : paths of :data:`pscnet.samples.geometry.WEIGHTS`
+    names : predictor names in channel order
+    output : path to write
+    device, tile, batch_steps, variance_factor : see :class:`Downscaler`
+    threads : int
+        CPU threads of torch.
+    """
+    torch.set_num_threads(threads)
+    downscaler = Downscaler(checkpoint, static, weights, names, device, tile, batch_steps, variance_factor)
+    retrievals = Retrievals.from_files(smap, coarse, downscaler.maker.normaliser.background)
+    with xr.open_dataset(predictors) as data:
+        times = data["time"].values
+    shape = (len(times), *downscaler.maker.land.shape)
+    mean, deviation, flag = np.empty(shape, "f4"), np.empty(shape, "f4"), np.empty(shape, "u1")
+    for part in downscaler.fields(predictors, previous, retrievals):
+        steps = slice(part.start, part.start + len(part.times))
+        mean[steps], deviation[steps], flag[steps] = part.soil_moisture, part.uncertainty, part.flag
+    dims = ("time", "lat", "lon")
+    made = xr.Dataset(
+        {
+            "soil_moisture": (dims, mean, {"units": "m3 m-3"}),
+            "soil_moisture_uncertainty": (dims, deviation, {"units": "m3 m-3"}),
+            "flag": (dims, flag),
+        },
+        coords={"time": times, "lat": downscaler.maker.lat, "lon": downscaler.maker.lon},
+    )
+    with replacing(output) as part:
+        made.to_netcdf(part, engine="netcdf4")

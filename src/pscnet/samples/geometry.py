@@ -1,0 +1,158 @@
+"""Tiles, and the grids of one tile as operators of the net.
+
+A tile is a core of fine cells, of which the answer is kept, inside a wider window. The window is laid out in whole 36 km
+cells and reaches as far beyond the core as an input can matter (``PSCNet.reach_coarse_cells``), so that tiled and
+untiled answers are the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from pscnet.grids import Grid
+from pscnet.nets.operators import GridOperator, MaskedMean
+from pscnet.nets.pscnet import Geometry
+from pscnet.weights import Weights, read_weights
+
+#: The weight files that the net needs, each a method between two of the fine, middle and coarse grids.
+WEIGHTS = {
+    "fine_to_coarse": "conservative",
+    "fine_to_middle": "conservative",
+    "middle_to_coarse": "conservative",
+    "coarse_to_middle": "bilinear",
+    "middle_to_fine": "bilinear",
+    "coarse_to_fine": "bilinear",
+}
+
+Box = tuple[slice, slice]
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One tile; all slices are rows and columns.
+
+    Attributes
+    ----------
+    core : on the fine grid, what is kept
+    window : on the fine grid, what the net sees
+    inner : the core within the window
+    coarse : the window on the coarse grid
+    """
+
+    core: Box
+    window: Box
+    inner: Box
+    coarse: Box
+
+    @property
+    def middle(self) -> Box:
+        """The window on the middle grid."""
+        rows, cols = self.coarse
+        return slice(2 * rows.start, 2 * rows.stop), slice(2 * cols.start, 2 * cols.stop)
+
+
+def make_tiles(fine: Grid, coarse: Grid, size: int | None, reach: int) -> list[Tile]:
+    """Tiles that cover the fine grid.
+
+    Parameters
+    ----------
+    fine, coarse : Grid
+    size : int or None
+        Fine cells a side of a core; None for one tile.
+    reach : int
+        Overlap [coarse cells].
+    """
+    rows = _axis_tiles(-fine.lat_edges, -coarse.lat_edges, size, reach)
+    cols = _axis_tiles(fine.lon_edges, coarse.lon_edges, size, reach)
+    tiles = []
+    for core_y, window_y, coarse_y in rows:
+        for core_x, window_x, coarse_x in cols:
+            inner = (
+                slice(core_y.start - window_y.start, core_y.stop - window_y.start),
+                slice(core_x.start - window_x.start, core_x.stop - window_x.start),
+            )
+            tiles.append(Tile((core_y, core_x), (window_y, window_x), inner, (coarse_y, coarse_x)))
+    return tiles
+
+
+def _axis_tiles(
+    fine: np.ndarray, coarse: np.ndarray, size: int | None, reach: int
+) -> list[tuple[slice, slice, slice]]:
+    """Core, window and coarse slices along one axis whose edges ascend."""
+    count, cells = fine.size - 1, coarse.size - 1
+    size = size or count
+    made = []
+    for start in range(0, count, size):
+        stop = min(start + size, count)
+        low = int(np.searchsorted(coarse, fine[start], side="right")) - 1 - reach
+        high = int(np.searchsorted(coarse, fine[stop], side="left")) + reach
+        low, high = max(low, 0), min(high, cells)
+        first = 0 if low == 0 else int(np.searchsorted(fine, coarse[low], side="right")) - 1
+        last = count if high == cells else int(np.searchsorted(fine, coarse[high], side="left"))
+        made.append((slice(start, stop), slice(max(first, 0), min(last, count)), slice(low, high)))
+    return made
+
+
+def read_weight_set(paths: Mapping[str, str | Path]) -> dict[str, Weights]:
+    """Read the weight files of :data:`WEIGHTS`.
+
+    Raises
+    ------
+    KeyError
+        When one is not given.
+    """
+    return {name: read_weights(paths[name]) for name in WEIGHTS}
+
+
+def make_geometry(
+    weights: Mapping[str, Weights], land: np.ndarray, tile: Tile, device: torch.device | str = "cpu"
+) -> Geometry:
+    """The operators of one tile.
+
+    Parameters
+    ----------
+    weights : the weight set of the whole region
+    land : ndarray (lat, lon) bool
+        Land of the whole region.
+    tile : Tile
+    device : torch.device
+    """
+    boxes = {"fine": tile.window, "middle": tile.middle, "coarse": tile.coarse}
+
+    def operator(name: str) -> GridOperator:
+        source, target = name.split("_to_")
+        whole = weights[name]
+        matrix = whole.matrix[_cells(boxes[target], whole.dst_shape)][:, _cells(boxes[source], whole.src_shape)]
+        return GridOperator(matrix, _shape(boxes[source]), _shape(boxes[target]), device)
+
+    land_here = torch.from_numpy(land[tile.window].astype("f4")).to(device)
+    to_coarse = MaskedMean(operator("fine_to_coarse"), land_here)
+    to_middle = MaskedMean(operator("fine_to_middle"), land_here)
+    middle_to_coarse = MaskedMean(operator("middle_to_coarse"), to_middle.covered)
+    fine = weights["fine_to_coarse"].src
+    area = fine.areas[tile.window] / fine.areas.max()
+    return Geometry(
+        to_coarse=to_coarse,
+        to_middle=to_middle,
+        middle_to_coarse=middle_to_coarse,
+        coarse_to_middle=operator("coarse_to_middle"),
+        middle_to_fine=operator("middle_to_fine"),
+        coarse_to_fine=operator("coarse_to_fine"),
+        fine_weight=(torch.from_numpy(area.astype("f4")).to(device) * land_here)[None, None],
+        middle_weight=to_middle.covered[None, None],
+        coarse_weight=to_coarse.covered[None, None],
+    )
+
+
+def _shape(box: Box) -> tuple[int, int]:
+    return box[0].stop - box[0].start, box[1].stop - box[1].start
+
+
+def _cells(box: Box, shape: tuple[int, int]) -> np.ndarray:
+    """Flat indices of a box of a grid, row-major."""
+    return np.arange(shape[0] * shape[1]).reshape(shape)[box].ravel()

@@ -1,0 +1,135 @@
+"""From files to the net's tensors and back: standardised batches of whole fields or tiles."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+import xarray as xr
+from torch import Tensor
+
+from pscnet.nets.pscnet import Batch
+from pscnet.samples.bands import SampleError
+from pscnet.samples.geometry import Tile
+from pscnet.samples.normaliser import CLIP, STATICS, Normaliser
+from pscnet.samples.retrievals import RetrievalSet
+
+#: Channels of the statics: the fields and the season.
+STATIC_CHANNELS = len(STATICS) + 2
+
+#: Share of the training range by which a predictor may leave it before its pixel is flagged as extrapolated.
+EXTRAPOLATION_MARGIN = 0.1
+
+
+class InputMaker:
+    """Standardises predictors, statics and retrievals of one region.
+
+    Parameters
+    ----------
+    normaliser : Normaliser
+    static : path of ``static.nc``
+    window_days : reach of the retrieval window [day]
+    """
+
+    def __init__(self, normaliser: Normaliser, static: str | Path, window_days: float) -> None:
+        self.normaliser, self.window_days = normaliser, window_days
+        with xr.open_dataset(static) as data:
+            fields = {str(name): data[name].values for name in data.data_vars}
+            self.lat, self.lon = data["lat"].values, data["lon"].values
+        self.land = fields["land"] > 0
+        self.region = fields["region"] > 0
+        fields["detail"] = normaliser.background.detail
+        if fields["detail"].shape != self.land.shape:
+            raise SampleError(
+                f"{static}: fields of {self.land.shape} cells, but the normaliser was made on "
+                f"{fields['detail'].shape}: it belongs to another region"
+            )
+        stacked = np.stack([fields[name] for name in STATICS])
+        scaled = (stacked - normaliser.static_mean[:, None, None]) / normaliser.static_std[:, None, None]
+        self.statics = np.clip(np.where(self.land, scaled, 0.0), -CLIP, CLIP).astype("f4")
+
+    def bands(self, bands: Tensor) -> Tensor:
+        """Standardise bands (step, channel, lat, lon); 0 over sea, cut off at :data:`CLIP`.
+
+        Raises
+        ------
+        SampleError
+            When a channel has missing values on land.
+        """
+        mean = torch.from_numpy(self.normaliser.mean)[:, None, None]
+        std = torch.from_numpy(self.normaliser.std)[:, None, None]
+        scaled = ((bands - mean) / std).clamp(-CLIP, CLIP)
+        land = torch.from_numpy(self.land)
+        bad = torch.isnan(scaled) & land
+        if bad.any():
+            channel = int(bad.flatten(2).any(-1).any(0).nonzero()[0])
+            raise SampleError(
+                f"channel {self.normaliser.channels[channel]}: {int(bad[:, channel].sum())} values on land are missing; "
+                "the predictor must be complete over the land of the first month"
+            )
+        return torch.where(land, scaled, 0.0)
+
+    def background(self, soil_water: np.ndarray) -> np.ndarray:
+        """Standardised background (..., lat, lon) of fine soil water [m3 m-3]; 0 over sea."""
+        field = (self.normaliser.background.field(soil_water) - self.normaliser.target_mean) / self.normaliser.target_std
+        return np.where(self.land, field, 0.0).astype("f4")
+
+    def extrapolated(self, bands: Tensor) -> np.ndarray:
+        """Where a channel leaves its training range (step, lat, lon) bool; bands in provider units."""
+        low, high = torch.from_numpy(self.normaliser.minimum), torch.from_numpy(self.normaliser.maximum)
+        margin = EXTRAPOLATION_MARGIN * (high - low)
+        outside = (bands < (low - margin)[:, None, None]) | (bands > (high + margin)[:, None, None])
+        return outside.any(1).numpy()
+
+    def season(self, times: np.ndarray) -> np.ndarray:
+        """Sine and cosine of the season (step, 2)."""
+        year = times.astype("M8[Y]")
+        share = (times - year.astype("M8[ns]")) / ((year + 1).astype("M8[ns]") - year.astype("M8[ns]"))
+        return np.stack([np.sin(2 * np.pi * share), np.cos(2 * np.pi * share)], 1).astype("f4")
+
+    def batch(
+        self,
+        bands: Tensor,
+        background: np.ndarray,
+        times: np.ndarray,
+        retrievals: RetrievalSet,
+        tile: Tile,
+        device: torch.device | str,
+    ) -> Batch:
+        """The net's input for some steps of one tile.
+
+        Parameters
+        ----------
+        bands : Tensor (step, channel, lat, lon)
+            Standardised; whole region.
+        background : ndarray (step, lat, lon)
+            Standardised; whole region.
+        times : ndarray (step,)
+        retrievals : RetrievalSet
+            Around these times; whole region.
+        tile : Tile
+        device : torch.device
+        """
+        rows, cols = tile.window
+        season = np.broadcast_to(
+            self.season(times)[:, :, None, None], (len(times), 2, rows.stop - rows.start, cols.stop - cols.start)
+        )
+        statics = np.broadcast_to(self.statics[:, rows, cols], (len(times), len(STATICS), *season.shape[2:]))
+        coarse_rows, coarse_cols = tile.coarse
+        target_mean, target_std = self.normaliser.target_mean, self.normaliser.target_std
+        weight = retrievals.weight[:, :, coarse_rows, coarse_cols]
+        value = (retrievals.value[:, :, coarse_rows, coarse_cols] - target_mean) / target_std
+
+        def tensor(array: np.ndarray) -> Tensor:
+            return torch.from_numpy(np.ascontiguousarray(array, "f4")).to(device)
+
+        return Batch(
+            bands=bands[:, :, rows, cols].to(device).float(),
+            statics=tensor(np.concatenate([statics, season], 1)),
+            background=tensor(background[:, None, rows, cols]),
+            age=tensor(retrievals.age[:, :, coarse_rows, coarse_cols]),
+            weight=tensor(weight),
+            value=tensor(np.where(weight > 0, value, 0.0)),
+            innovation=tensor(retrievals.innovation[:, :, coarse_rows, coarse_cols] / target_std),
+        )

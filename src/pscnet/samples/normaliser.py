@@ -1,0 +1,258 @@
+"""The normaliser: statistics of every channel and the background's coefficients, from the training split only."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+from pscnet.regrid import apply
+from pscnet.samples.background import (
+    Background,
+    Line,
+    coarse_series,
+    filled,
+    fit_lines,
+    make_background,
+)
+from pscnet.samples.bands import SampleError
+from pscnet.samples.retrievals import sample_at
+from pscnet.sources.atomic import replacing
+from pscnet.timeaxis import STEP_HOURS, STEPS_PER_DAY, Split, nearest_stamp
+from pscnet.weights import read_weights
+
+logger = logging.getLogger(__name__)
+
+#: Static channels of the net, in order; the season follows as sine and cosine.
+STATICS = ("elevation", "elevation_anomaly", "slope", "detail")
+
+#: Standardised values are cut off here, so that one wild predictor cannot drive the net.
+CLIP = 8.0
+
+
+@dataclass(frozen=True)
+class Normaliser:
+    """Statistics of the training split.
+
+    Attributes
+    ----------
+    channels : tuple of str
+        ``predictor:band``, predictor-major.
+    mean, std, minimum, maximum : ndarray (channel,), provider units
+    static_mean, static_std : ndarray (static,)
+    target_mean, target_std, noise : float [m3 m-3]
+        Mean and standard deviation of the training retrievals; noise of a recommended retrieval.
+    background : Background
+    matched : Line
+        The usual mean-and-variance rescaling of ERA5-Land to SMAP (y, x): a reference, not used by the net.
+    """
+
+    channels: tuple[str, ...]
+    mean: np.ndarray
+    std: np.ndarray
+    minimum: np.ndarray
+    maximum: np.ndarray
+    static_mean: np.ndarray
+    static_std: np.ndarray
+    target_mean: float
+    target_std: float
+    noise: float
+    background: Background
+    matched: Line
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Everything but names, as arrays; with :meth:`header`, the inverse of :meth:`from_arrays`."""
+        return {
+            "mean": self.mean,
+            "std": self.std,
+            "minimum": self.minimum,
+            "maximum": self.maximum,
+            "static_mean": self.static_mean,
+            "static_std": self.static_std,
+            "target": np.array([self.target_mean, self.target_std, self.noise]),
+            "background_intercept": self.background.fine.intercept,
+            "background_slope": self.background.fine.slope,
+            "background_detail": self.background.detail,
+            "background_coarse_intercept": self.background.coarse.intercept,
+            "background_coarse_slope": self.background.coarse.slope,
+            "background_coarse_detail": self.background.coarse_detail,
+            "matched_intercept": self.matched.intercept,
+            "matched_slope": self.matched.slope,
+        }
+
+    def header(self) -> dict[str, object]:
+        """Names, JSON-ready."""
+        return {"channels": list(self.channels), "background": self.background.variable}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray], header: Mapping[str, object]) -> Normaliser:
+        """Rebuild from :meth:`arrays` and :meth:`header`."""
+        background = Background(
+            str(header["background"]),
+            Line(arrays["background_intercept"], arrays["background_slope"]),
+            Line(arrays["background_coarse_intercept"], arrays["background_coarse_slope"]),
+            arrays["background_detail"],
+            arrays["background_coarse_detail"],
+        )
+        mean, std, noise = (float(value) for value in arrays["target"])
+        return cls(
+            tuple(header["channels"]),  # type: ignore[arg-type]
+            *(arrays[name] for name in ("mean", "std", "minimum", "maximum", "static_mean", "static_std")),
+            mean,
+            std,
+            noise,
+            background,
+            Line(arrays["matched_intercept"], arrays["matched_slope"]),
+        )
+
+    def write(self, path: str | Path) -> None:
+        """Write as NetCDF (atomic)."""
+        made = xr.Dataset(attrs={"header": json.dumps(self.header())})
+        for name, array in self.arrays().items():
+            made[name] = (tuple(f"{name}_{axis}" for axis in range(array.ndim)), array)
+        with replacing(path) as part:
+            made.to_netcdf(part, engine="netcdf4")
+
+    @classmethod
+    def read(cls, path: str | Path) -> Normaliser:
+        """Read what :meth:`write` wrote."""
+        with xr.open_dataset(path) as data:
+            return cls.from_arrays({str(name): data[name].values for name in data}, json.loads(data.attrs["header"]))
+
+    @property
+    def predictors(self) -> list[str]:
+        """Predictor names in channel order."""
+        return list(dict.fromkeys(name.split(":")[0] for name in self.channels))
+
+    @property
+    def bands(self) -> int:
+        """Bands of each predictor."""
+        return len(self.channels) // len(self.predictors)
+
+
+def write_normaliser(
+    bands: Sequence[str | Path],
+    coarse: Sequence[str | Path],
+    smap: Sequence[str | Path],
+    static: str | Path,
+    weights: Mapping[str, str | Path],
+    split: Split,
+    noise: float,
+    output: str | Path,
+) -> None:
+    """Fit the normaliser on the training split.
+
+    Parameters
+    ----------
+    bands, coarse, smap : paths of the training months' files, in order
+    static : path of ``static.nc``
+    weights : paths of the weight files ``fine_to_coarse`` and ``coarse_to_fine``
+    split : Split
+    noise : float [m3 m-3]
+        Standard deviation of the noise of a recommended retrieval.
+    output : path to write
+
+    Raises
+    ------
+    SampleError
+        When the training split holds no usable day, or too few retrievals.
+    """
+    channels, statistics, daily, background_name = _training_statistics(bands, split)
+    with xr.open_dataset(static) as data:
+        static_fields = {name: data[name].values for name in data.data_vars}
+    land = static_fields["land"] > 0
+    conservative, bilinear = read_weights(weights["fine_to_coarse"]), read_weights(weights["coarse_to_fine"])
+
+    soil_water, retrieval = _pairs(coarse, smap, background_name, split)
+    mean_coarse = apply(conservative, np.where(land, daily, np.nan))[0]
+    try:
+        regression, matched = fit_lines(soil_water, retrieval, mean_coarse, noise)
+    except ValueError as error:
+        raise SampleError(f"normaliser from {len(smap)} training months: {error}") from error
+    background = make_background(background_name, regression, daily, land, conservative, bilinear)
+    matched = Line(filled(matched.intercept), filled(matched.slope))
+
+    static_fields["detail"] = background.detail
+    stacked = np.stack([static_fields[name][land] for name in STATICS]).astype("f8")
+    spread = stacked.std(1)
+    observed = retrieval[np.isfinite(retrieval)]
+    Normaliser(
+        channels,
+        *statistics,
+        stacked.mean(1).astype("f4"),
+        np.where(spread > 1e-9, spread, 1.0).astype("f4"),
+        float(observed.mean()),
+        float(max(observed.std(), 1e-3)),
+        noise,
+        background,
+        matched,
+    ).write(output)
+
+
+def _training_statistics(
+    bands: Sequence[str | Path], split: Split
+) -> tuple[tuple[str, ...], list[np.ndarray], np.ndarray, str]:
+    """Channel names; mean, std, minimum and maximum of each; mean of the background variable; its name."""
+    sums: dict[str, np.ndarray] = {}
+    daily_total, days = None, 0
+    names: tuple[str, ...] = ()
+    background = ""
+    for path in bands:
+        with xr.open_dataset(path) as data:
+            names = tuple(str(name) for name in data["channel"].values)
+            background = str(data.attrs["background"])
+            use = _whole_days(data["day"].values, split)
+            if not use.any():
+                continue
+            for name in ("count", "total", "square"):
+                sums[name] = sums.get(name, 0.0) + data[name].values[use].sum(0)
+            low, high = data["minimum"].values[use].min(0), data["maximum"].values[use].max(0)
+            sums["minimum"] = np.minimum(sums.get("minimum", low), low)
+            sums["maximum"] = np.maximum(sums.get("maximum", high), high)
+            part = data["daily"].values[use].astype("f8").sum(0)
+            daily_total, days = part if daily_total is None else daily_total + part, days + int(use.sum())
+    if daily_total is None:
+        raise SampleError("split.train: no whole day remains after the buffers; lengthen it or shorten samples.window_days")
+    empty = [name for name, count in zip(names, sums["count"], strict=True) if count == 0]
+    if empty:
+        raise SampleError(f"predictor channels without any value in the training split: {', '.join(empty)}")
+    mean = sums["total"] / sums["count"]
+    std = np.sqrt(np.maximum(sums["square"] / sums["count"] - mean**2, 0.0))
+    constant = std <= 1e-6 * np.maximum(np.abs(mean), 1e-12)
+    for name in np.array(names)[constant]:
+        logger.warning("channel %s is constant in the training split: it carries nothing and is set to 0", name)
+    std = np.where(constant, np.inf, std)
+    statistics = [array.astype("f4") for array in (mean, std, sums["minimum"], sums["maximum"])]
+    return names, statistics, (daily_total / days).astype("f4"), background
+
+
+def _whole_days(days: np.ndarray, split: Split) -> np.ndarray:
+    """Days all of whose stamps are usable for training."""
+    steps = np.arange(STEPS_PER_DAY) * np.timedelta64(STEP_HOURS, "h")
+    return split.usable("train", days.astype("M8[ns]")[:, None] + steps).all(1)
+
+
+def _pairs(
+    coarse: Sequence[str | Path], smap: Sequence[str | Path], variable: str, split: Split
+) -> tuple[np.ndarray, np.ndarray]:
+    """Coarse soil water and retrievals (slot, y, x) of the training split; NaN where there is no pair."""
+    stamps, means = coarse_series(coarse, variable)
+    waters, values = [], []
+    for path in smap:
+        with xr.open_dataset(path) as data:
+            first = data["date"].values[0].astype("M8[M]").astype("M8[ns]")
+            offset = data["time_offset"].values
+            known = np.isfinite(offset)
+            time = first + np.round(np.where(known, offset, 0.0) * 3600).astype("m8[s]").astype("m8[ns]")
+            time = np.where(known, time, np.datetime64("NaT"))
+            value = np.where(known & split.usable("train", time), data["soil_moisture"].values, np.nan)
+        waters.append(sample_at(stamps, means, nearest_stamp(time)))
+        values.append(value)
+    water, value = np.concatenate(waters), np.concatenate(values)
+    paired = np.isfinite(water) & np.isfinite(value)
+    return np.where(paired, water, np.nan), np.where(paired, value, np.nan)

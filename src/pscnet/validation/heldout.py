@@ -1,0 +1,102 @@
+"""Held-out SMAP: every test retrieval beside what the net and the references say without its overpass.
+
+File ``heldout.nc``, dimension ``pair``: ``time``, ``y``, ``x`` (coarse cell), ``smap`` and one variable a method [m3 m-3].
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+import xarray as xr
+
+from pscnet.baselines import smoothed_smap
+from pscnet.downscale import Downscaler
+from pscnet.regrid import apply
+from pscnet.samples.background import coarse_series
+from pscnet.samples.retrievals import Retrievals
+from pscnet.samples.store import month_files
+from pscnet.sources.atomic import replacing
+from pscnet.timeaxis import Split
+from pscnet.training import TARGET_COVER
+from pscnet.validation import INTERPOLATED, PRODUCT, ScoreError
+
+
+def write_heldout(
+    months: Sequence[str],
+    predictors: Sequence[str | Path],
+    bands: Sequence[str | Path],
+    coarse: Sequence[str | Path],
+    smap: Sequence[str | Path],
+    static: str | Path,
+    weights: Mapping[str, str | Path],
+    checkpoint: str | Path,
+    names: Sequence[str],
+    split: Split,
+    output: str | Path,
+    device: str = "auto",
+    tile: int | str = "auto",
+    batch_steps: int = 8,
+    threads: int = 1,
+) -> None:
+    """Predict every test overpass without itself, at 36 km.
+
+    Parameters
+    ----------
+    months : consecutive months that hold the test split and their neighbours
+    predictors, bands, coarse, smap : paths of these months' files
+    static, checkpoint : paths
+    weights : paths of :data:`pscnet.samples.geometry.WEIGHTS`
+    names : predictor names in channel order
+    split : Split
+    output : path to write
+    device, tile, batch_steps : see :class:`pscnet.downscale.Downscaler`
+    threads : int
+
+    Raises
+    ------
+    ScoreError
+        When the test split holds no retrieval.
+    """
+    torch.set_num_threads(threads)
+    downscaler = Downscaler(checkpoint, static, weights, names, device, tile, batch_steps)
+    normaliser = downscaler.maker.normaliser
+    retrievals = Retrievals.from_files(smap, coarse, normaliser.background)
+    stamps = retrievals.overpass_stamps()
+    stamps = stamps[split.usable("test", stamps)]
+    conservative = downscaler.weights["fine_to_coarse"]
+    covered = apply(conservative, np.where(downscaler.maker.region, 1.0, np.nan))[1] >= TARGET_COVER
+    water_stamps, water = coarse_series(coarse, normaliser.background.variable)
+    leave_out = downscaler.checkpoint.leave_out_hours
+    files = month_files(months, predictors, bands, coarse, smap)
+    rows: dict[str, list[np.ndarray]] = {}
+    for position, file in enumerate(files):
+        wanted = stamps[[str(stamp)[:7] == file.month for stamp in stamps]]
+        if wanted.size == 0:
+            continue
+        previous = files[position - 1].bands if position else None
+        for part in downscaler.fields(file.predictors, previous, retrievals, wanted, leave_out):
+            seen = retrievals.around(part.times, downscaler.checkpoint.window_days, leave_out)
+            here = water[np.searchsorted(water_stamps, part.times)]
+            fields = {
+                PRODUCT: apply(conservative, part.soil_moisture)[0],
+                "era5_land": here,
+                "era5_land_rescaled": normaliser.matched(here),
+                INTERPOLATED: smoothed_smap(seen, normaliser.target_mean),
+            }
+            for step, stamp in enumerate(part.times):
+                value = np.where(covered, retrievals.target(stamp)[0], np.nan)
+                y, x = np.nonzero(np.isfinite(value))
+                pairs = {"time": np.full(y.size, stamp, "M8[ns]"), "y": y, "x": x, "smap": value[y, x]}
+                pairs |= {name: field[step][y, x] for name, field in fields.items()}
+                for name, column in pairs.items():
+                    rows.setdefault(name, []).append(column)
+    if not rows:
+        raise ScoreError(
+            f"split.test {split.describe()['test']}: no accepted SMAP retrieval; lengthen it or set smap.quality: lenient"
+        )
+    made = xr.Dataset({name: ("pair", np.concatenate(columns)) for name, columns in rows.items()})
+    with replacing(output) as part:
+        made.to_netcdf(part, engine="netcdf4")
