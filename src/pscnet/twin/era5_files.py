@@ -1,9 +1,9 @@
 """Writes the second model's month as the Climate Data Store delivers ERA5-Land: a zip of two NetCDF files.
 
-Kept from real deliveries: instants and accumulations in members named after the stream and step type, ``valid_time`` in
-seconds since 1970, ``number`` and ``expver``, ``GRIB_*`` attributes, latitude descending, float noise in longitude, values
-quantised as GRIB packs them (with tiny negatives where zero is meant), NaN over sea, accumulations that run from
-00 UTC and whose 00 UTC value is the whole previous day, and now and then a zip that is called ``.nc``.
+Kept from real deliveries: instants and accumulations in members named after the stream and step type, ``valid_time``
+in seconds since 1970, ``number`` and ``expver``, ``GRIB_*`` attributes, latitude descending, float noise in
+longitude, values quantised as GRIB packs them (with tiny negatives where zero is meant), NaN over sea, accumulations
+that run from 00 UTC and whose 00 UTC value is the whole previous day, and now and then a zip that is called ``.nc``.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ UNITS = {"m3 m-3": "m**3 m**-3", "m s-1": "m s**-1", "m2 m-2": "m**2 m**-2", "J 
 
 
 def file_name(month: str) -> str:
-    """Name of a month's file. Each June and December come as ``.nc`` though they are zips, as the service does at times."""
+    """Name of a month's file; Junes and Decembers are called ``.nc`` though zips, as the service does at times."""
     extension = "nc" if month[5:] in ("06", "12") else "zip"
     return f"era5_land_{month.replace('-', '_')}.{extension}"
 

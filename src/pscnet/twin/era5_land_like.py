@@ -1,13 +1,14 @@
 """A second land model that plays ERA5-Land: other physics, other soil, misplaced rain, smoother terrain.
 
-Three layers as ERA5-Land's upper three, 0-7, 7-28 and 28-100 cm; one dominant texture class a cell with the table of the
-real model [Balsamo et al. 2009, J. Hydrometeorol. 10, 623, table 1]; soil ice inside the water content; freezing spread over +1 to -3 C
-as there. Its errors against the truth are the ones that station studies report for the Plateau: too wet by 0.03 to
-0.06 m3 m-3, R 0.6 to 0.8, too cold, rain too frequent and too light. Constants without a source are ours.
+Three layers as ERA5-Land's upper three, 0-7, 7-28 and 28-100 cm; one dominant texture class a cell with the table of
+the real model [Balsamo et al. 2009, J. Hydrometeorol. 10, 623, table 1]; soil ice inside the water content; freezing
+spread over +1 to -3 C as there. Its errors against the truth are the ones that station studies report for the
+Plateau: too wet by 0.03 to 0.06 m3 m-3, R 0.6 to 0.8, too cold, rain too frequent and too light. Constants without a
+source are ours.
 
 ``control`` changes what the model knows: ``"null"`` gives another world's weather and soil, held at one date and one
-climate, so that no predictor tells anything about this world but the hour of the day; ``"perfect"`` hands out the true liquid water as
-``swvl1``.
+climate, so that no predictor tells anything about this world but the hour of the day; ``"perfect"`` hands out the
+true liquid water as ``swvl1``.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ TEXTURES = np.array(
 )
 STATE = ("water_1", "water_2", "water_3", "warmth_1", "warmth_2", "warmth_3", "snow")
 INSTANT = (
-    "swvl1", "swvl2", "swvl3", "stl1", "stl2", "stl3", "skt", "t2m", "d2m", "sp", "u10", "v10", "lai_lv", "lai_hv", "snowc", "sd",
+    "swvl1", "swvl2", "swvl3", "stl1", "stl2", "stl3", "skt", "t2m", "d2m", "sp", "u10", "v10", "lai_lv", "lai_hv",
+    "snowc", "sd",
 )  # fmt: skip
 ACCUMULATED = ("tp", "sf", "e", "ssrd", "strd")
 SUPPORTED = (*INSTANT, *ACCUMULATED)
@@ -72,9 +74,9 @@ class LandModel:
         def waves(tag: str, lengths: tuple[float, float]) -> np.ndarray:
             return Waves.draw(world.seed, tag, lengths, slope=0.5).field(world.grid.lat, world.grid.lon)
 
-        wrong = waves("wrong texture", (60, 400))
-        fineness = -(smooth(world.sand, 2.0) - 0.52) / 0.13 + 0.8 * wrong
-        classes = np.digitize(fineness, [-0.55, 0.9, 1.7])
+        wrong = waves("wrong texture", (30, 400))
+        fineness = -(smooth(world.sand, 1.0) - 0.52) / 0.13 + 0.8 * wrong
+        classes = np.digitize(fineness, [-1.0, 0.9, 1.8])
         table = TEXTURES[classes].astype("f4")
         self.saturation, self.capacity, self.wilting, self.conductivity = (table[..., k] for k in range(4))
         leaves = world.lai if not self.null else np.full(world.grid.shape, 1.2, "f4")
@@ -148,7 +150,10 @@ class LandModel:
     def _heat(self, skin: np.ndarray, liquid: list[np.ndarray]) -> None:
         s = self.state
         cover = 1.0 + 0.06 * np.minimum(s["snow"], 50.0)
-        curtain = [1.0 + 25.0 * s[f"water_{k}"] * (share > 0.02) * (share < 0.98) for k, share in zip((1, 2), liquid, strict=False)]
+        curtain = [
+            1.0 + 25.0 * s[f"water_{k}"] * (share > 0.02) * (share < 0.98)
+            for k, share in zip((1, 2), liquid, strict=False)
+        ]
         t1, t2, t3 = s["warmth_1"], s["warmth_2"], s["warmth_3"]
         s["warmth_1"] = t1 + (1 - np.exp(-1 / (6.5 * cover * curtain[0]))) * (skin - t1) + (t2 - t1) / 20.0 / curtain[0]
         s["warmth_2"] = t2 + ((t1 - t2) / 42.0 + (t3 - t2) / 150.0) / curtain[1]

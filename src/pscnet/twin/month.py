@@ -16,35 +16,30 @@ Random draws depend on the seed and the date only.
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
 
-import netCDF4
 import numpy as np
 import rasterio
 from rasterio.transform import from_origin
 
-from pscnet.grids import Grid, ease2_grid
-from pscnet.twin import era5_files, era5_land_like, smap_files, stations
+from pscnet.grids import ease2_grid
+from pscnet.twin import era5_files, era5_land_like, files, smap_files, stations
 from pscnet.twin.noise import generator
 from pscnet.twin.smap_like import Radiometer
 from pscnet.twin.truth import STATE as TRUTH_STATE
 from pscnet.twin.truth import Truth
 from pscnet.twin.world import Terrain, World, build
 
-EPOCH = date(1970, 1, 1)
 #: Days simulated before the first month: the top layer forgets its start within a week or two, the second within two
 #: months (ours).
 SPIN_UP_DAYS = 60
 #: Hours of footprint averages carried into the next month: its first morning overpass may lie in the evening before.
 CARRIED_HOURS = 3
-#: One day in so many lacks its granule, comes in two versions, or lacks the afternoon group (ours; real gaps of single days
-#: are rarer).
+#: One day in so many lacks its granule, comes in two versions, or lacks the afternoon group (ours; real gaps of
+#: single days are rarer).
 MISSING_EVERY, TWICE_EVERY, HALF_EVERY = 40, 30, 60
 
 
@@ -165,82 +160,9 @@ def _spin_up(run: _Run, radiometer: Radiometer, days: int) -> dict[str, np.ndarr
     return {"footprints": np.stack(carried), **{f"total_{name}": values[box] for name, values in yesterday.items()}}
 
 
-def _write_state(path: Path, state: dict[str, np.ndarray], attributes: dict[str, object]) -> None:
-    with netCDF4.Dataset(path, "w") as file:
-        file.setncatts(attributes)
-        for name, values in state.items():
-            dims = [f"d{size}" for size in values.shape]
-            for dim, size in zip(dims, values.shape, strict=True):
-                if dim not in file.dimensions:
-                    file.createDimension(dim, size)
-            file.createVariable(name, "f4", dims)[:] = values
-
-
-def _read_state(path: Path, expected: dict[str, object]) -> dict[str, np.ndarray]:
-    """The restart fields; refuses a file of another month, seed, box or control."""
-    with netCDF4.Dataset(path) as file:
-        found = {name: getattr(file, name, None) for name in expected}
-        if any(str(found[name]) != str(expected[name]) for name in expected):
-            raise ValueError(
-                f"{path}: expected the restart of {expected}, found {found}; remove it and run the chain of months again"
-            )
-        return {name: np.asarray(variable[:]) for name, variable in file.variables.items()}
-
-
-def _write_truth(path: Path, grid: Grid, month: _Month) -> None:
-    with netCDF4.Dataset(path, "w") as file:
-        file.content = "the truth of a simulated world: for verification only"
-        stamps = month.hours[::3]
-        for name, size in (("time", stamps.size), ("lat", grid.lat.size), ("lon", grid.lon.size)):
-            file.createDimension(name, size)
-        for name, unit, values in (
-            ("time", "hours since 1970-01-01", stamps.astype("i8")),
-            ("lat", "degrees_north", grid.lat),
-            ("lon", "degrees_east", grid.lon),
-        ):
-            axis = file.createVariable(name, values.dtype, (name,))
-            axis.units = unit
-            axis[:] = values
-        file["time"].calendar = "proleptic_gregorian"
-        for name, kind, unit, values in (
-            ("soil_moisture", "f4", "m3 m-3", month.liquid),
-            ("frozen", "i1", "1", month.frozen),
-            ("snow", "i1", "1", month.snow),
-        ):
-            variable = file.createVariable(
-                name, kind, ("time", "lat", "lon"), zlib=True, complevel=1, shuffle=True,
-                chunksizes=(min(stamps.size, 64), grid.lat.size, grid.lon.size),
-            )  # fmt: skip
-            variable.units = unit
-            variable[:] = values
-
-
-def _hash(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def _member(root: Path, path: Path, version: str | None, first: str | None, last: str | None, names: Sequence[str]) -> dict:
-    return {
-        "path": path.relative_to(root).as_posix(), "size": path.stat().st_size, "sha256": _hash(path),
-        "provider_id": path.name, "version": version, "first": first, "last": last, "variables": list(names),
-    }  # fmt: skip
-
-
-def _write_manifest(
-    path: Path, source: str, month: str | None, root: Path, files: list[dict], missing_days: Iterable[str] = ()
-) -> None:
-    content = {
-        "source": source, "month": month, "root": str(root), "files": files,
-        "missing": {"variables": [], "days": list(missing_days)}, "made_by": "twin",
-    }  # fmt: skip
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
-    part.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    os.replace(part, path)
-
-
-def _write_smap(folder: Path, radiometer: Radiometer, hours: np.ndarray, series: np.ndarray, days: tuple[int, int]) -> tuple:
+def _write_smap(
+    folder: Path, radiometer: Radiometer, hours: np.ndarray, series: np.ndarray, days: tuple[int, int]
+) -> tuple:
     """The month's granules; returns (path, day, version) of each and the missing dates."""
     folder.mkdir(parents=True, exist_ok=True)
     templates = {True: smap_files.empty_granule(True), False: smap_files.empty_granule(False)}
@@ -294,7 +216,7 @@ def write_month(
     raw_folder : path
         Provider files go below it: ``era5_land/``, ``smap/``.
     state_out, truth_out, stations_out, era5_manifest_out, smap_manifest_out : path
-    control : None, "null" or "perfect"
+    control : None (or "none"), "null" or "perfect"
         See :mod:`pscnet.twin.era5_land_like`.
     station_count, spin_up_days : int
     sea : ndarray (ny, nx) bool, optional
@@ -307,52 +229,53 @@ def write_month(
     """
     unknown = sorted(set(predictors) - set(era5_land_like.SUPPORTED))
     if unknown:
-        raise ValueError(f"predictors {unknown}: the twin delivers {', '.join(era5_land_like.SUPPORTED)}; choose among these")
+        raise ValueError(
+            f"predictors {unknown}: the twin delivers {', '.join(era5_land_like.SUPPORTED)}; choose among these"
+        )
+    control = None if control == "none" else control
     if control not in era5_land_like.CONTROLS:
-        raise ValueError(f"control {control!r}: expected one of {era5_land_like.CONTROLS}")
+        raise ValueError(f"control {control!r}: expected one of none, null, perfect")
     days = month_days(month)
     world = build(lat, lon, seed)
     radiometer = Radiometer(world, ease2_grid(lat, lon, "M36"))
     where = stations.place(world, station_count)
-    identity = {"seed": seed, "box": f"{list(lat)} {list(lon)}".replace("(", "").replace(")", ""), "control": str(control)}
+    identity = {"seed": seed, "box": " ".join(f"{float(edge):.4f}" for edge in (*lat, *lon)), "control": str(control)}
     if previous_state is None:
         run = _Run(world, control, (days[0] - spin_up_days) * 24.0, None)
         carried = _spin_up(run, radiometer, spin_up_days)
     else:
-        carried = _read_state(Path(previous_state), {**identity, "next_day": days[0]})
+        carried = files.read_state(Path(previous_state), {**identity, "next_day": days[0]})
         run = _Run(world, control, days[0] * 24.0, carried)
     result = _simulate(run, radiometer, days, predictors, where)
 
     for path in (state_out, truth_out, stations_out):
         Path(path).parent.mkdir(parents=True, exist_ok=True)
     series = np.concatenate([carried["footprints"], result.footprints])
-    totals = {
-        name: era5_files.running_totals(sums, carried[f"total_{name}"]) for name, sums in result.sums.items()
-    }
+    totals = {name: era5_files.running_totals(sums, carried[f"total_{name}"]) for name, sums in result.sums.items()}
     state = run.state() | {"footprints": result.footprints[-CARRIED_HOURS:]}
     state |= {f"total_{name}": sums[-1].sum(axis=0) for name, sums in result.sums.items()}
-    _write_state(Path(state_out), state, {**identity, "next_day": days[1]})
-    _write_truth(Path(truth_out), world.box_grid, result)
+    files.write_state(Path(state_out), state, {**identity, "next_day": days[1]})
+    files.write_truth(Path(truth_out), world.box_grid, result.hours[::3], result.liquid, result.frozen, result.snow)
     stations.write_month(Path(stations_out), world, where, result.hours, result.point_liquid, result.point_warmth)
 
     raw = Path(raw_folder)
     result.sums.clear()
     stamps = result.hours[::3]
-    archive = era5_files.write_month(
-        raw / "era5_land", month, world.box_grid, stamps, result.instants, totals, sea
-    )
+    archive = era5_files.write_month(raw / "era5_land", month, world.box_grid, stamps, result.instants, totals, sea)
     span = [str(np.datetime64(int(hour * 3600), "s")) + "Z" for hour in (stamps[0], stamps[-1])]
-    _write_manifest(
-        Path(era5_manifest_out), "era5_land", month, raw, [_member(raw, archive, "0001", *span, predictors)]
+    files.write_manifest(
+        Path(era5_manifest_out), "era5_land", month, raw, [files.member(raw, archive, "0001", *span, predictors)]
     )
     hours = np.concatenate([result.hours[0] + np.arange(-len(carried["footprints"]), 0), result.hours])
     written, missing = _write_smap(raw / "smap", radiometer, hours, series, days)
-    files = []
+    members = []
     for path, day, version in written:
         iso = str(np.datetime64(day, "D"))
         names = ["soil_moisture", "retrieval_qual_flag", "surface_flag", "freeze_thaw_fraction"]
-        files.append(_member(raw, path, f"R19240_{version:03d}", f"{iso}T00:00:00.000Z", f"{iso}T23:59:59.999Z", names))
-    _write_manifest(Path(smap_manifest_out), "smap", month, raw, files, missing)
+        members.append(
+            files.member(raw, path, f"R19240_{version:03d}", f"{iso}T00:00:00.000Z", f"{iso}T23:59:59.999Z", names)
+        )
+    files.write_manifest(Path(smap_manifest_out), "smap", month, raw, members, missing)
 
 
 def write_static(
@@ -380,8 +303,8 @@ def write_static(
     ) as file:  # fmt: skip
         file.write(elevation, 1)
         file.set_band_unit(1, "m")
-    _write_manifest(
-        Path(terrain_manifest_out), "terrain", None, raw, [_member(raw, path, None, None, None, ["elevation"])]
+    files.write_manifest(
+        Path(terrain_manifest_out), "terrain", None, raw, [files.member(raw, path, None, None, None, ["elevation"])]
     )
 
 
@@ -393,4 +316,6 @@ def write_stations(station_month_files: Sequence[str | Path], raw_folder: str | 
     written = stations.write_ismn([Path(path) for path in station_month_files], raw / "ismn")
     done = Path(done_out)
     done.parent.mkdir(parents=True, exist_ok=True)
-    done.write_text(json.dumps([path.relative_to(raw).as_posix() for path in written], indent=1) + "\n", encoding="utf-8")
+    done.write_text(
+        json.dumps([path.relative_to(raw).as_posix() for path in written], indent=1) + "\n", encoding="utf-8"
+    )

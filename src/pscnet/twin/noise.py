@@ -8,7 +8,7 @@ weather whichever months ran before it.
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -64,6 +64,10 @@ class Waves:
         amplitude *= np.sqrt(2.0 / np.sum(amplitude**2))
         phase = rng.uniform(0, 2 * np.pi, modes)
         return cls(k * np.sin(direction) * KM_LAT, k * np.cos(direction) * KM_LON, omega, phase, amplitude)
+
+    def stretched(self, factor: float) -> Waves:
+        """The same waves with wave numbers along the parallel multiplied by ``factor``."""
+        return replace(self, kx=self.kx * factor)
 
     def field(self, lat: np.ndarray, lon: np.ndarray, day: float = 0.0) -> np.ndarray:
         """Values (lat.size, lon.size) float32 on a rectilinear grid at a time [day since 1970].

@@ -1,7 +1,7 @@
 """Writes the radiometer's halves as SPL3SMP granules: global HDF5 files with the real product's inside.
 
-Every dataset is created whole, but only the rows of the box are written: HDF5 allocates no space for the other chunks and
-reads them as the fill value. One empty granule is built a month and copied for each day.
+Every dataset is created whole, but only the rows of the box are written: HDF5 allocates no space for the other chunks
+and reads them as the fill value. One empty granule is built a month and copied for each day.
 """
 
 from __future__ import annotations

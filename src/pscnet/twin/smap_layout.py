@@ -1,7 +1,7 @@
 """What a SPL3SMP granule (version 8) looks like inside: 53 datasets for each half of the day.
 
-Names, types, fill values, limits, units, flags and hard links are the real product's; long names are worded here.
-The PM group holds the same datasets with ``_pm`` appended, and two oddities of the real files are kept: its latitude and
+Names, types, fill values, limits, units, flags and hard links are the real product's; long names are worded here. The
+PM group holds the same datasets with ``_pm`` appended, and two oddities of the real files are kept: its latitude and
 longitude declare a fill value where the AM group's do not (though both hold -9999), and bit 7 of its surface flag is
 called radar where AM says radiometer.
 """
@@ -59,7 +59,12 @@ def _fields() -> list[Field]:
     rows: list[Field] = []
 
     def real(
-        name: str, text: str, low: float | None = 0.0, high: float | None = 1.0, units: str | None = None, **more: object
+        name: str,
+        text: str,
+        low: float | None = 0.0,
+        high: float | None = 1.0,
+        units: str | None = None,
+        **more: object,
     ) -> None:
         attributes: dict[str, object] = {"long_name": text}
         if units:
@@ -111,7 +116,14 @@ def _fields() -> list[Field]:
         bits(f"retrieval_qual_flag_{channel}", f"quality of the {channel} retrieval, 0 is good", flags)
     bits("surface_flag", "conditions of the surface", _flags(SURFACE_BITS.format("radiometer"), "36_km_"))
 
-    for name in ("tb_h_corrected", "tb_v_corrected", "tb_3_corrected", "tb_4_corrected", "tb_h_uncorrected", "tb_v_uncorrected"):
+    for name in (
+        "tb_h_corrected",
+        "tb_v_corrected",
+        "tb_3_corrected",
+        "tb_4_corrected",
+        "tb_h_uncorrected",
+        "tb_v_uncorrected",
+    ):
         real(name, "brightness temperature, " + name[3:].replace("_", " "), 0.0, 330.0, "Kelvin")
     for letter, prefix in (("h", "Horizontal_polarization_"), ("v", "Vertical_polarization_")):
         bits(f"tb_qual_flag_{letter}", "quality of the brightness temperature", _flags(HV_BITS, prefix))

@@ -1,9 +1,9 @@
 """An orbit, an antenna and noise that play SMAP: what a radiometer with a 40 km footprint would retrieve.
 
 The orbit is SMAP's (685 km, sun-synchronous, 98.1 degrees, 18:00 at the ascending node, 117 orbits in exactly 8 days)
-[Entekhabi et al. 2010, doi:10.1109/JPROC.2010.2043918]. A cell is seen when it lies within 500 km of the ground track. The date of
-a retrieval is its local solar date, so the morning half of a date can carry times of the evening before in UTC, as in
-the real granules over Asia.
+[Entekhabi et al. 2010, doi:10.1109/JPROC.2010.2043918]. A cell is seen when it lies within 500 km of the ground
+track. The date of a retrieval is its local solar date, so the morning half of a date can carry times of the evening
+before in UTC, as in the real granules over Asia.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def footprint_matrix(fine: Grid, coarse: Grid) -> sparse.csr_matrix:
 
 @dataclass(frozen=True)
 class Overpass:
-    """What one half-orbit of one date sees: ``seen`` bool and ``hour`` [hour since 1970], ``nadir`` distance [km], (y, x)."""
+    """One half of one date (y, x): ``seen``, ``hour`` [hour since 1970], ``nadir`` distance from the track [km]."""
 
     seen: np.ndarray
     hour: np.ndarray
@@ -112,8 +112,8 @@ class Radiometer:
         self.water, self.relief, self.lai = mean(world.water), mean(world.relief), mean(world.lai)
         self.clay, self.porosity, self.wetness = mean(world.clay), mean(world.porosity), mean(world.wetness)
         patches = Waves.draw(world.seed, "retrieval bias", (250, 900)).field(coarse.lat, coarse.lon)
-        #: Regional bias [m3 m-3], 0 to +0.03: soil and vegetation parameters that fit elsewhere (size of SMAP's wet bias
-        #: over the Plateau's networks [Li et al. 2018], pattern ours).
+        #: Regional bias [m3 m-3], 0 to +0.03: soil and vegetation parameters that fit elsewhere (size of SMAP's wet
+        #: bias over the Plateau's networks [Li et al. 2018], pattern ours).
         self.bias = 0.03 * logistic(1.6 * patches)
 
     def average(self, fields: np.ndarray) -> np.ndarray:
@@ -128,7 +128,9 @@ class Radiometer:
         common = Waves.draw(self.world.seed, f"overpass {number}", (90, 450), slope=0.5, modes=40)
         return white + NOISE_COMMON * common.field(self.coarse.lat, self.coarse.lon)
 
-    def retrieve(self, day: int, half: str, hours: np.ndarray, series: np.ndarray, copy: int = 0) -> dict[str, np.ndarray]:
+    def retrieve(
+        self, day: int, half: str, hours: np.ndarray, series: np.ndarray, copy: int = 0
+    ) -> dict[str, np.ndarray]:
         """The fields of one half of a granule.
 
         Parameters
@@ -153,9 +155,12 @@ class Radiometer:
         y, x = np.indices(self.coarse.shape)
         late = np.minimum(early + 1, hours.size - 1)
         now = {
-            name: series[early, k, y, x] * (1 - share) + series[late, k, y, x] * share for k, name in enumerate(self.FIELDS)
+            name: series[early, k, y, x] * (1 - share) + series[late, k, y, x] * share
+            for k, name in enumerate(self.FIELDS)
         }
-        draws = generator(self.world.seed, "retrieval quality", 2 * day + (half == "PM")).random((4, *self.coarse.shape))
+        draws = generator(self.world.seed, "retrieval quality", 2 * day + (half == "PM")).random(
+            (4, *self.coarse.shape)
+        )
         return self._granule(view, now, self.noise(day, half, copy), draws)
 
     def _granule(

@@ -1,8 +1,8 @@
 """Point sensors in the simulated ground, and the ISMN files they would appear in.
 
 A station stands for its surroundings only roughly: a fixed offset, a gain, and a slow drift (0.02 to 0.04 m3 m-3
-together), plus a sensor's noise. Some values are bad, and flagged as ISMN's quality control does
-[Dorigo et al. 2013, doi:10.2136/vzj2012.0097]: ``G`` good, ``C01`` below 0, ``C02`` above 0.6, ``D01`` frozen soil, ``D06`` spike.
+together), plus a sensor's noise. Some values are bad, and flagged as ISMN's quality control does [Dorigo et al. 2013,
+doi:10.2136/vzj2012.0097]: ``G`` good, ``C01`` below 0, ``C02`` above 0.6, ``D01`` frozen soil, ``D06`` spike.
 """
 
 from __future__ import annotations
@@ -117,7 +117,10 @@ def write_month(
         time[:] = hours.astype("i8")
         cell = (slice(None),)
         elevation = world.elevation[world.box][stations.row, stations.column]
-        soil = {name: getattr(world, name)[world.box][stations.row, stations.column] for name in ("clay", "sand", "organic", "porosity")}
+        soil = {
+            name: getattr(world, name)[world.box][stations.row, stations.column]
+            for name in ("clay", "sand", "organic", "porosity")
+        }
         for name, values, unit in (
             ("latitude", stations.lat, "degrees_north"), ("longitude", stations.lon, "degrees_east"),
             ("elevation", elevation, "m"), *((key, value, "1") for key, value in soil.items()),
@@ -145,8 +148,12 @@ def _series(paths: list[Path]) -> dict[str, np.ndarray]:
         codes = json.loads(file["flag"].codes)
     for path in paths:
         with netCDF4.Dataset(path) as file:
-            if not np.array_equal(file["name"][:], fixed["name"]) or not np.allclose(file["latitude"][:], fixed["latitude"]):
-                raise ValueError(f"{path}: stations differ from those of {paths[0]}; write all months with one seed and box")
+            if not np.array_equal(file["name"][:], fixed["name"]) or not np.allclose(
+                file["latitude"][:], fixed["latitude"]
+            ):
+                raise ValueError(
+                    f"{path}: stations differ from those of {paths[0]}; write all months with one seed and box"
+                )
             for name, values in parts.items():
                 values.append(np.asarray(file[name][:]))
     series = {name: np.concatenate(values) for name, values in parts.items()}
@@ -184,7 +191,13 @@ def write_ismn(paths: list[Path], folder: Path) -> list[Path]:
 def _write_static(path: Path, data: dict[str, np.ndarray], k: int) -> Path:
     """The station's ``static_variables.csv``, as ISMN lays it out."""
     clay, sand = float(data["clay"][k]), float(data["sand"][k])
-    soil = (100 * clay, 100 * sand, 100 * max(0.0, 1 - clay - sand), 20 * float(data["organic"][k]), float(data["porosity"][k]))
+    soil = (
+        100 * clay,
+        100 * sand,
+        100 * max(0.0, 1 - clay - sand),
+        20 * float(data["organic"][k]),
+        float(data["porosity"][k]),
+    )
     with path.open("w", newline="", encoding="ascii") as stream:
         table = csv.writer(stream, delimiter=";", lineterminator="\n")
         table.writerow(

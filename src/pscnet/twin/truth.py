@@ -1,9 +1,9 @@
 """The truth: a bucket model of water and warmth in the soil, hour by hour.
 
 Two layers (0-5 cm, 5-40 cm) hold liquid water and ice; a third, slow temperature lies below. Snow lies on top. Rain
-infiltrates, drains by texture and climbs back by suction; sun, warmth and moisture set evaporation; soil water freezes over a
-range of temperatures and its latent heat holds the temperature at the freezing point meanwhile. Constants without a source
-are ours.
+infiltrates, drains by texture and climbs back by suction; sun, warmth and moisture set evaporation; soil water
+freezes over a range of temperatures and its latent heat holds the temperature at the freezing point meanwhile.
+Constants without a source are ours.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Soil:
     """What the truth shows at one hour, each (ny, nx) float32 or bool."""
 
     liquid: np.ndarray  # m3 m-3, 0-5 cm
-    frozen: np.ndarray  # bool: more than a quarter of the top layer's water is ice
+    frozen: np.ndarray  # bool
     snow: np.ndarray  # bool: more than 1 mm of snow water
     temperature: np.ndarray  # K, 0-5 cm
     skin: np.ndarray  # K
@@ -52,7 +52,7 @@ class Truth:
 
     def _parameters(self) -> None:
         w = self.world
-        self.conductivity = (1.5 + 26.0 * (w.sand - 0.15) ** 1.5).astype("f4")  # mm h-1 at saturation
+        self.conductivity = (0.8 + 13.0 * (w.sand - 0.15) ** 1.5).astype("f4")  # mm h-1 at saturation
         self.exponent = (6.5 + 20.0 * w.clay).astype("f4")  # 2 b + 3, near Clapp & Hornberger 1978
         self.residual = (0.015 + 0.16 * w.clay + 0.04 * w.organic).astype("f4")
         self.cover = (1.0 - np.exp(-0.55 * w.lai)).astype("f4")
@@ -73,7 +73,7 @@ class Truth:
         }
 
     def unfrozen(self, kelvin: np.ndarray) -> np.ndarray:
-        """Water that stays liquid at a temperature (ny, nx) [m3 m-3]: all of it at 0 C, films in the finest pores at -5."""
+        """Water that stays liquid at a temperature (ny, nx) [m3 m-3]: all at 0 C, films in the finest pores at -5."""
         cold = np.clip(kelvin - ZERO, -40.0, 0.0)
         return self.residual + (self.world.porosity - self.residual) * np.exp(cold / 0.7)
 
@@ -82,7 +82,9 @@ class Truth:
         s = self.state
         liquid = np.minimum(s["top"], self.unfrozen(s["warmth_top"]))
         skin = self._skin(air, liquid)
-        return Soil(liquid, s["top"] - liquid > 0.25 * s["top"], s["snow"] > 1.0, s["warmth_top"], skin, rain)
+        # Half a degree below zero, or a quarter of the water turned to ice.
+        frozen = (s["warmth_top"] < ZERO - 0.5) | (s["top"] - liquid > 0.25 * s["top"])
+        return Soil(liquid, frozen, s["snow"] > 1.0, s["warmth_top"], skin, rain)
 
     def _skin(self, air: Air, liquid: np.ndarray) -> np.ndarray:
         """Skin temperature [K]: dry ground heats up in the sun and cools under a clear night sky."""
@@ -99,41 +101,41 @@ class Truth:
         """One hour forward."""
         s = self.state
         liquid = np.minimum(s["top"], self.unfrozen(s["warmth_top"]))
-        ice_top = np.clip(s["top"] - liquid, 0, None)
         skin = self._skin(air, liquid)
         water = self._snow(air, rain)
-        self._heat(skin, liquid, s["top"] - ice_top)
+        self._heat(skin)
         self._water(air, water, liquid)
         self.hour += 1.0
 
     def _snow(self, air: Air, rain: np.ndarray) -> np.ndarray:
-        """Snow falls below 1 C (half of it at 1 C), melts 4 mm a day and degree, sublimes; returns liquid water [mm h-1]."""
+        """Snow falls (half of the rain at 1 C), melts 4 mm a day and degree, sublimes; returns liquid water [mm h-1]."""
         s = self.state
         solid = np.clip(1.0 - (air.t2m - ZERO) / 2.0, 0, 1)
         s["snow"] = s["snow"] + rain * solid
-        melt = np.minimum(s["snow"], np.clip(air.t2m - ZERO, 0, None) * (4.0 / 24) + 0.0012 * air.solar * (air.t2m > 270))
+        melt = np.minimum(
+            s["snow"], np.clip(air.t2m - ZERO, 0, None) * (4.0 / 24) + 0.0012 * air.solar * (air.t2m > 270)
+        )
         # The dry, sunny air takes thin snow away within days: Plateau snow is shallow and patchy.
         s["snow"] = np.clip(s["snow"] - melt - 0.00018 * air.solar, 0, 300.0)
         return rain * (1 - solid) + melt
 
-    def _heat(self, skin: np.ndarray, liquid: np.ndarray, unused: np.ndarray) -> None:
+    def _heat(self, skin: np.ndarray) -> None:
         """Force-restore temperatures; freezing water multiplies the heat capacity (the zero curtain)."""
         s = self.state
         cold = np.clip(s["warmth_top"] - ZERO, -40.0, 0.5)
         # Derivative of the freezing curve, where there is water to freeze or ice to melt.
-        range_ = np.where((cold < 0.3) & (s["top"] > self.residual), np.exp(np.minimum(cold, 0) / 0.7) / 0.7, 0.0)
-        available = np.minimum((self.world.porosity - self.residual) * range_, (s["top"] - self.residual) / 0.7)
+        steepness = np.where((cold < 0.3) & (s["top"] > self.residual), np.exp(np.minimum(cold, 0) / 0.7) / 0.7, 0.0)
+        available = np.minimum((self.world.porosity - self.residual) * steepness, (s["top"] - self.residual) / 0.7)
         capacity = self.capacity_top + 4.2e6 * s["top"]
         slow = 1.0 + LATENT * np.clip(available, 0, None) / capacity
         cover = 1.0 + np.minimum(s["snow"], 30.0) * 0.15 + 0.4 * self.cover
-        share = 1.0 - np.exp(-1.0 / (4.5 * cover * slow))
+        share = 1.0 - np.exp(-1.0 / (6.0 * cover * slow))
         back = 1.0 - np.exp(-1.0 / (14.0 * slow))
         exchange = s["warmth_root"] - s["warmth_top"]
         s["warmth_top"] = s["warmth_top"] + share * (skin - s["warmth_top"]) + back * exchange
         curtain = 1.0 + 12.0 * np.clip(s["root"], 0, 0.5) * (np.abs(s["warmth_root"] - ZERO) < 0.6)
-        s["warmth_root"] = s["warmth_root"] + (
-            (s["warmth_top"] - s["warmth_root"]) / 60.0 + (s["warmth_deep"] - s["warmth_root"]) / 700.0
-        ) / curtain
+        gain = (s["warmth_top"] - s["warmth_root"]) / 60.0 + (s["warmth_deep"] - s["warmth_root"]) / 700.0
+        s["warmth_root"] = s["warmth_root"] + gain / curtain
 
     def _water(self, air: Air, water: np.ndarray, liquid: np.ndarray) -> None:
         """Infiltration, evaporation, drainage and capillary rise over an hour."""
@@ -144,12 +146,12 @@ class Truth:
         wet_top, wet_root = np.clip(liquid / w.porosity, 0, 1), np.clip(liquid_root / w.porosity, 0, 1)
 
         demand = potential_evaporation(air) * np.clip((air.t2m - ZERO + 4.0) / 8.0, 0.0, 1.0)
-        bare = np.clip((liquid - self.residual) / (0.55 * w.porosity - self.residual), 0, 1)
-        roots = np.clip((0.65 * liquid_root + 0.35 * liquid - self.residual) / (0.38 * w.porosity), 0, 1)
+        bare = np.clip((liquid - self.residual) / (0.62 * w.porosity - self.residual), 0, 1)
+        roots = np.clip((0.65 * liquid_root + 0.35 * liquid - self.residual) / (0.45 * w.porosity), 0, 1)
         warm = np.clip((s["warmth_root"] - ZERO) / 6.0, 0, 1)
         free = s["snow"] < 1.0
-        from_soil = 0.72 * demand * (1 - self.cover) * bare * free
-        plants = 0.85 * demand * self.cover * roots * warm * free
+        from_soil = 0.60 * demand * (1 - self.cover) * bare * free
+        plants = 0.70 * demand * self.cover * roots * warm * free
         top_share = 0.30
 
         drain = np.minimum(self.conductivity * wet_top**self.exponent, 6.0)

@@ -2,8 +2,8 @@
 
 The same synoptic waves blow for the truth and for the reanalysis (a reanalysis has the weather maps right); each adds
 its own local effects. Wherever no source is given, a number is ours, chosen so that stations' climatologies come out:
-Naqu (4500 m, 31.5 N) has an annual mean near -1 C, July near +9 C, January near -12 C, and 1.5 to 2 times the daily range
-in the dry season.
+Naqu (4500 m, 31.5 N) has an annual mean near -1 C, July near +9 C, January near -12 C, and 1.5 to 2 times the daily
+range in the dry season.
 """
 
 from __future__ import annotations
@@ -39,7 +39,8 @@ class Air:
 
 def cos_zenith(grid: Grid, hour: float) -> np.ndarray:
     """Cosine of the solar zenith angle (ny, nx), not below 0, at ``hour`` [hour since 1970, UTC] (equation of time left
-    out)."""
+    out).
+    """
     declination = np.deg2rad(-23.44) * np.cos(2 * np.pi * (day_of_year(hour / 24.0) + 10.0) / 365.2425)
     phi = np.deg2rad(grid.lat)[:, None]
     angle = np.deg2rad(15.0 * (hour % 24.0 - 12.0) + grid.lon)[None, :]

@@ -51,14 +51,15 @@ def smooth(field: np.ndarray, cells: float) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Terrain:
-    """Elevation at any place: a plateau that falls off at its rims, ranges, and hills (ours, after the real outline)."""
+    """Elevation at any place: a plateau that falls off at its rims, ranges and hills (ours, after the real one)."""
 
     seed: int
 
     @cached_property
     def _waves(self) -> dict[str, Waves]:
         return {
-            "ranges": Waves.draw(self.seed, "ranges", (70, 260), slope=0.8, modes=80),
+            # Ranges run from west to east: their waves are half as steep along the parallel as across it.
+            "ranges": Waves.draw(self.seed, "ranges", (60, 220), slope=0.8, modes=80).stretched(0.55),
             "relief": Waves.draw(self.seed, "relief", (150, 600), modes=40),
             "hills": Waves.draw(self.seed, "hills", (6, 60), slope=0.9, modes=160),
             "rims": Waves.draw(self.seed, "rims", (200, 800), modes=30),
@@ -73,7 +74,7 @@ class Terrain:
         west, east = logistic((x - 74.0 + rim) / 0.6), logistic((102.8 - x + rim) / 0.6)
         plateau = south * north * west * east
         base = 600.0 + (4050.0 - 45.0 * np.clip(x - 90.0, 0, 12)) * plateau
-        ranges = (1.0 - np.abs(waves["ranges"].field(lat, lon))) * 650.0
+        ranges = (1.6 * np.exp(-1.3 * np.abs(waves["ranges"].field(lat, lon))) - 0.6) * 750.0
         hills = waves["hills"].field(lat, lon) * (90.0 + 110.0 * logistic(1.5 * waves["relief"].field(lat, lon)))
         return np.clip(base + (0.35 + 0.65 * plateau) * (ranges + hills), 5.0, 8000.0).astype("f4")
 
