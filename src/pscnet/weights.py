@@ -9,7 +9,7 @@ variable                        dims              meaning
 ``src_grid_dims``, ``dst_...``  rank (2)          columns, rows
 ``xc_a``, ``yc_a``              n_a               source centres [degree]; ``_b``: target
 ``xv_a``, ``yv_a``              n_a, nv_a (4)     source corners, counter-clockwise from the south-west [degree]
-``area_a``, ``area_b``          n_a, n_b          cell areas [square radians, authalic sphere]   
+``area_a``, ``area_b``          n_a, n_b          cell areas [square radians, authalic sphere]
 ``frac_a``, ``frac_b``          n_a, n_b          share of the cell that takes part
 ``mask_a``, ``mask_b``          n_a, n_b          1: every cell takes part
 ==============================  ================  =============================================================
