@@ -174,5 +174,7 @@ def _difference(expected: Any, found: Any) -> str:
         if missing or extra:
             return f"the checkpoint lacks {', '.join(missing) or 'none'} and has besides {', '.join(extra) or 'none'}"
         return f"order {expected} expected, found {found}"
-    parts = [f"{key} {expected[key]} expected, found {found.get(key)}" for key in expected if expected[key] != found.get(key)]
+    parts = [
+        f"{key} {expected[key]} expected, found {found.get(key)}" for key in expected if expected[key] != found.get(key)
+    ]
     return "; ".join(parts)

@@ -118,7 +118,10 @@ class SmapNoise(Section):
     """Standard deviation of the retrieval noise by quality class."""
 
     recommended: float = Field(
-        0.043, gt=0, lt=0.5, description="Recommended retrievals [m3 m-3] (Chan et al. 2016: 0.036-0.040 at core sites)."
+        0.043,
+        gt=0,
+        lt=0.5,
+        description="Recommended retrievals [m3 m-3] (Chan et al. 2016: 0.036-0.040 at core sites).",
     )
     lenient: float = Field(0.06, gt=0, lt=0.5, description="Retrievals only the lenient mask accepts [m3 m-3].")
 
@@ -127,7 +130,8 @@ class Smap(Section):
     """SMAP SPL3SMP."""
 
     quality: Literal["recommended", "lenient"] = Field(
-        "lenient", description="Mask: retrievals recommended by the provider, or all successful ones on unfrozen ground."
+        "lenient",
+        description="Mask: retrievals recommended by the provider, or all successful ones on unfrozen ground.",
     )
     noise: SmapNoise = Field(SmapNoise(), description="Known retrieval noise by quality class.")
 
@@ -138,7 +142,10 @@ class Samples(Section):
     window_days: float = Field(8, gt=0, le=30, description="SMAP retrievals this far away, on both sides, are input.")
     buffer_days: float = Field(8, ge=0, le=60, description="Gap between samples of different parts of the split.")
     leave_out_hours: float = Field(
-        6, ge=3, le=48, description="Retrievals this near in time to the scored one are left out with it (one overpass)."
+        6,
+        ge=3,
+        le=48,
+        description="Retrievals this near in time to the scored one are left out with it (one overpass).",
     )
     time_scales_days: list[float] = Field(
         [1.5, 5.0, 15.0], description="Time constants of the temporal bands below the exact 24-hour mean [day]."
@@ -187,7 +194,9 @@ class Downscale(Section):
     tile: int | Literal["auto"] = Field("auto", description="Fine cells a side of a tile; auto: whole box up to 400.")
     batch_steps: int = Field(8, ge=1, description="Time steps computed together.")
     variance_factor: float = Field(
-        2.0, gt=0, description="Variance of a 10 km error over that of its 36 km mean (from twin worlds of other seeds)."
+        2.0,
+        gt=0,
+        description="Variance of a 10 km error over that of its 36 km mean (from twin worlds of other seeds).",
     )
 
     @field_validator("tile")
@@ -237,7 +246,9 @@ DEFAULT_PREDICTORS = ["swvl1", "swvl2", "stl1", "t2m", "d2m", "tp", "e", "ssrd",
 class Config(Section):
     """The whole configuration."""
 
-    run: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", description="Name of the run: results/{run}/, build/{run}/.")
+    run: str = Field(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", description="Name of the run: results/{run}/, build/{run}/."
+    )
     source: Literal["twin", "archive"] = Field(
         "archive", description="twin: the built-in simulated Plateau; archive: provider files in a folder."
     )
@@ -249,7 +260,9 @@ class Config(Section):
     )
     grids: Grids = Field(Grids(), description="Grids.")
     regrid: Regrid = Field(Regrid(), description="Regridding.")
-    predictors: list[str] = Field(DEFAULT_PREDICTORS, description="ERA5-Land variables by short name; swvl1 among them.")
+    predictors: list[str] = Field(
+        DEFAULT_PREDICTORS, description="ERA5-Land variables by short name; swvl1 among them."
+    )
     smap: Smap = Field(Smap(), description="SMAP retrievals.")
     terrain: str | None = Field(None, description="Elevation raster; default: the one that the archive holds.")
     stations: str | None = Field(None, description="ISMN archive of stations (optional).")
@@ -348,7 +361,9 @@ def _complaint(item: Mapping[str, Any]) -> str:
     key = ".".join(place)
     if item["type"] == "extra_forbidden":
         valid = _keys_at(place[:-1])
-        return f"{key}: unknown key; the nearest valid key is {_nearest(place[-1], valid)!r} (valid: {', '.join(valid)})"
+        return (
+            f"{key}: unknown key; the nearest valid key is {_nearest(place[-1], valid)!r} (valid: {', '.join(valid)})"
+        )
     if item["type"] == "missing":
         return f"{key}: missing; add it"
     message = item["msg"].removeprefix("Value error, ")

@@ -1,4 +1,4 @@
-"""A month in, a month out: 3-hourly fields on 0.1 degree from a checkpoint, in bounded memory, tiled where the box is large."""
+"""A month in, a month out: 3-hourly fields on 0.1 degree from a checkpoint, in bounded memory."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import xarray as xr
 from pscnet.checkpoint import Checkpoint, read_checkpoint
 from pscnet.devices import choose_device
 from pscnet.samples.bands import BandStream, channel_names
-from pscnet.samples.geometry import Tile, make_geometry, make_tiles, read_weight_set
+from pscnet.samples.geometry import make_geometry, make_tiles, read_weight_set
 from pscnet.samples.inputs import InputMaker
 from pscnet.samples.retrievals import Retrievals
 from pscnet.sources.atomic import replacing
@@ -99,7 +99,9 @@ class Downscaler:
         size = tile if isinstance(tile, int) else (None if max(fine.shape) <= LARGEST_TILE else LARGEST_TILE)
         self.tiles = make_tiles(fine, coarse, size, self.net.reach_coarse_cells)
         self._geometries = {}
-        largest = max((t.window[0].stop - t.window[0].start) * (t.window[1].stop - t.window[1].start) for t in self.tiles)
+        largest = max(
+            (t.window[0].stop - t.window[0].start) * (t.window[1].stop - t.window[1].start) for t in self.tiles
+        )
         self.batch_steps = max(1, min(batch_steps, LARGEST_BATCH // largest))
         self.variance_factor = variance_factor
         self.owner = owners(self.weights["fine_to_coarse"])
@@ -137,7 +139,9 @@ class Downscaler:
                 seen = retrievals.around(times, self.checkpoint.window_days, leave_out_hours)
                 background = self.maker.background(chunk.raw[normaliser.background.variable][steps])
                 mean, variance = self._net_fields(self.maker.bands(bands), background, times, seen)
-                flag = self._flags({name: raw[steps] for name, raw in chunk.raw.items()}, seen.weight, retrievals, bands)
+                flag = self._flags(
+                    {name: raw[steps] for name, raw in chunk.raw.items()}, seen.weight, retrievals, bands
+                )
                 yield Fields(chunk.start + int(steps[0]), times, mean, self.field_std(variance), flag)
 
     def _net_fields(self, bands, background, times, seen) -> tuple[np.ndarray, np.ndarray]:
@@ -218,7 +222,9 @@ def write_month(
     variance_factor: float = 1.0,
     threads: int = 1,
 ) -> None:
-    """Downscale one month; layout of the file: ``soil_moisture``, ``soil_moisture_uncertainty`` [m3 m-3], ``flag`` (time, lat, lon).
+    """Downscale one month.
+
+    The file holds ``soil_moisture``, ``soil_moisture_uncertainty`` [m3 m-3] and ``flag`` (time, lat, lon).
 
     Parameters
     ----------

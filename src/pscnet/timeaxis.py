@@ -139,9 +139,7 @@ class Split:
 
     def describe(self) -> dict[str, list[list[str]]]:
         """JSON-ready: part to list of [start, end) in ISO form."""
-        return {
-            part: [[str(b.start)[:16], str(b.end)[:16]] for b in self.blocks[part]] for part in PARTS
-        }
+        return {part: [[str(b.start)[:16], str(b.end)[:16]] for b in self.blocks[part]] for part in PARTS}
 
     @classmethod
     def from_description(cls, blocks: Mapping[str, Sequence[Sequence[str]]], buffer_days: float) -> Split:
@@ -160,7 +158,9 @@ def parse_block(text: str) -> Block:
     try:
         if "/" in text:
             first, last = text.split("/")
-            block = Block(np.datetime64(first, "ns"), np.datetime64(last, "D").astype("M8[ns]") + np.timedelta64(1, "D"))
+            block = Block(
+                np.datetime64(first, "ns"), np.datetime64(last, "D").astype("M8[ns]") + np.timedelta64(1, "D")
+            )
         else:
             if len(text) != 7:
                 raise ValueError(text)

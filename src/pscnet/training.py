@@ -147,7 +147,7 @@ class Trainer:
             loss.backward()
             torch.nn.utils.clip_grad_norm_(self.net.parameters(), 1.0)
             self.optimizer.step()
-            total, count = total + float(loss), count + 1
+            total, count = total + float(loss.detach()), count + 1
         return total / max(count, 1)
 
     def _loss(self, batch, target) -> Tensor:
@@ -174,7 +174,9 @@ class Trainer:
         self.net.eval()
         losses, weights = [], []
         order = np.arange(len(store))
-        for batch, target, _ in store.batches(order, self.options.batch_steps, self.tile, self.leave_out_hours, self.device):
+        for batch, target, _ in store.batches(
+            order, self.options.batch_steps, self.tile, self.leave_out_hours, self.device
+        ):
             count = float(target.used.sum())
             if count:
                 losses.append(float(self._loss(batch, target)))
@@ -187,7 +189,9 @@ class Trainer:
         self.net.eval()
         total, count = 0.0, 0.0
         order = np.arange(len(store))
-        for batch, target, _ in store.batches(order, self.options.batch_steps, self.tile, self.leave_out_hours, self.device):
+        for batch, target, _ in store.batches(
+            order, self.options.batch_steps, self.tile, self.leave_out_hours, self.device
+        ):
             mean, variance = footprint_means(self.net(batch, self.geometry), self.geometry)["10km"]
             ratio = (target.value - mean) ** 2 / (variance + target.extra_variance)
             total += float((ratio * target.used).sum())
@@ -197,7 +201,12 @@ class Trainer:
     def _note(self, train_loss: float, validation_loss: float, seconds: float) -> None:
         progress = self.progress
         progress.epoch += 1
-        row = {"epoch": progress.epoch, "train_loss": train_loss, "validation_loss": validation_loss, "seconds": seconds}
+        row = {
+            "epoch": progress.epoch,
+            "train_loss": train_loss,
+            "validation_loss": validation_loss,
+            "seconds": seconds,
+        }
         progress.history.append(row)
         if validation_loss < progress.best_loss:
             progress.best_loss, progress.best_epoch = validation_loss, progress.epoch
@@ -241,7 +250,11 @@ class Trainer:
         channels = self.train.maker.normaliser.channels
         bad = ~torch.isfinite(batch.bands).all(-1).all(-1)
         where = [f"{channels[int(c)]} at {str(stamps[int(s)])[:16]}" for s, c in bad.nonzero()[:3]]
-        blame = f"not finite in the input: {', '.join(where)}" if where else "the input is finite: lower training.learning_rate"
+        blame = (
+            f"not finite in the input: {', '.join(where)}"
+            if where
+            else "the input is finite: lower training.learning_rate"
+        )
         return f"the loss is not finite at {', '.join(str(stamp)[:16] for stamp in stamps)}; {blame}"
 
 

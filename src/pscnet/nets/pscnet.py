@@ -1,7 +1,7 @@
 """PSCNet: progressive scale convolutional network for downscaling soil moisture from 36 km to 10 km.
 
-After the abstract of arXiv:2510.10244; the inside of the four named parts (MFTF, separable spatio-temporal blocks, bespoke
-squeeze-and-excitation, progressive scale) is this project's own design.
+After the abstract of arXiv:2510.10244; the inside of the four named parts (MFTF, separable spatio-temporal blocks,
+bespoke squeeze-and-excitation, progressive scale) is this project's own design.
 
 The answer at every scale is the background plus the innovations of the attention heads, each weighed per pixel by
 the net, plus a residual::
@@ -210,9 +210,7 @@ class PSCNet(nn.Module):
             features = block(features, weight)
         return features
 
-    def _answer(
-        self, answer: Answer, scale: str, features: Tensor, background: dict, smap: dict, heads: int
-    ) -> None:
+    def _answer(self, answer: Answer, scale: str, features: Tensor, background: dict, smap: dict, heads: int) -> None:
         """The one shared head: gates of the innovations, residual, log-variance."""
         out = self.head(features).float()
         gates, residual, log_variance = out[:, :heads], out[:, heads : heads + 1], out[:, heads + 1 :]

@@ -1,7 +1,7 @@
 """Squeeze-and-excitation over a neighbourhood of fixed size that keeps fine detail.
 
-The usual block (Hu et al. 2018, doi:10.1109/CVPR.2018.00745) squeezes over the whole image, so that its answer depends on the
-tile. Here the squeeze is an area-weighted mean over land within a fixed box, and a second path adds each pixel's
+The usual block (Hu et al. 2018, doi:10.1109/CVPR.2018.00745) squeezes over the whole image, so that its answer depends
+on the tile. Here the squeeze is an area-weighted mean over land within a fixed box, and a second path adds each pixel's
 anomaly from that mean back, so that re-weighting channels by their surroundings does not smooth the field.
 """
 

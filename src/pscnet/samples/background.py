@@ -1,8 +1,12 @@
 """The background: ERA5-Land soil water rescaled to SMAP, stripped of its static fine anomalies.
 
-``background(p, t) = alpha(p) + beta(p) * (x(p, t) - detail(p))`` with ``x`` the soil water of the top layer, ``alpha`` and ``beta`` fitted for each
-36 km cell on training retrievals (``beta`` shrunk towards the regional slope) and interpolated to 10 km, ``detail`` the part of
-the training mean of ``x`` that its 36 km means do not hold. The net gets it as a skip connection.
+::
+
+    background(p, t) = intercept(p) + slope(p) * (x(p, t) - detail(p))
+
+with ``x`` the soil water of the top layer; ``intercept`` and ``slope`` fitted for each 36 km cell on training retrievals
+(``slope`` shrunk towards the region's) and interpolated to 10 km; ``detail`` the part of the training mean of ``x`` that its
+36 km means do not hold. The net gets it as a skip connection.
 """
 
 from __future__ import annotations
@@ -104,7 +108,7 @@ def make_background(
 
 
 def filled(field: np.ndarray) -> np.ndarray:
-    """``field`` (y, x) with NaN replaced by the mean of the finite values: cells without land, whose weight is 0 on land."""
+    """``field`` (y, x) with NaN (cells without land) replaced by the mean of the finite values."""
     good = np.isfinite(field)
     return np.where(good, field, field[good].mean() if good.any() else 0.0).astype("f4")
 

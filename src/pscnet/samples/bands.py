@@ -90,8 +90,8 @@ class BandStream:
             missing = [name for name in self.names if name not in data]
             if missing:
                 raise SampleError(
-                    f"{self.path}: predictors {', '.join(missing)} expected, found {', '.join(map(str, data.data_vars))}; "
-                    "delete the file and run again, or take them out of predictors in the configuration"
+                    f"{self.path}: predictors {', '.join(missing)} expected, found "
+                    f"{', '.join(map(str, data.data_vars))}; delete the file and run again, or take them out of predictors in the configuration"
                 )
             self.state = self._first_state(data)
             for start in range(0, data.sizes["time"], CHUNK_STEPS):
@@ -110,8 +110,8 @@ class BandStream:
             found = [str(name) for name in before["predictor"].values]
             if found != self.names or before.sizes["memory"] != self.bank.state_size:
                 raise SampleError(
-                    f"{self.previous}: filter state of {self.names} with {self.bank.state_size} numbers expected, found "
-                    f"{found} with {before.sizes['memory']}; delete build/ of this run and start again"
+                    f"{self.previous}: filter state of {self.names} with {self.bank.state_size} numbers expected, "
+                    f"found {found} with {before.sizes['memory']}; delete build/ of this run and start again"
                 )
             return torch.from_numpy(before["state"].values).movedim(0, 1)
 

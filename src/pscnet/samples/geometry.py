@@ -1,7 +1,7 @@
 """Tiles, and the grids of one tile as operators of the net.
 
-A tile is a core of fine cells, of which the answer is kept, inside a wider window. The window is laid out in whole 36 km
-cells and reaches as far beyond the core as an input can matter (``PSCNet.reach_coarse_cells``), so that tiled and
+A tile is a core of fine cells, of which the answer is kept, inside a wider window. The window is laid out in whole
+36 km cells and reaches as far beyond the core as an input can matter (``PSCNet.reach_coarse_cells``), so that tiled and
 untiled answers are the same.
 """
 
@@ -80,9 +80,7 @@ def make_tiles(fine: Grid, coarse: Grid, size: int | None, reach: int) -> list[T
     return tiles
 
 
-def _axis_tiles(
-    fine: np.ndarray, coarse: np.ndarray, size: int | None, reach: int
-) -> list[tuple[slice, slice, slice]]:
+def _axis_tiles(fine: np.ndarray, coarse: np.ndarray, size: int | None, reach: int) -> list[tuple[slice, slice, slice]]:
     """Core, window and coarse slices along one axis whose edges ascend."""
     count, cells = fine.size - 1, coarse.size - 1
     size = size or count

@@ -65,14 +65,16 @@ class InputMaker:
         if bad.any():
             channel = int(bad.flatten(2).any(-1).any(0).nonzero()[0])
             raise SampleError(
-                f"channel {self.normaliser.channels[channel]}: {int(bad[:, channel].sum())} values on land are missing; "
-                "the predictor must be complete over the land of the first month"
+                f"channel {self.normaliser.channels[channel]}: {int(bad[:, channel].sum())} values on land are "
+                "missing; the predictor must be complete over the land of the first month"
             )
         return torch.where(land, scaled, 0.0)
 
     def background(self, soil_water: np.ndarray) -> np.ndarray:
         """Standardised background (..., lat, lon) of fine soil water [m3 m-3]; 0 over sea."""
-        field = (self.normaliser.background.field(soil_water) - self.normaliser.target_mean) / self.normaliser.target_std
+        field = (
+            self.normaliser.background.field(soil_water) - self.normaliser.target_mean
+        ) / self.normaliser.target_std
         return np.where(self.land, field, 0.0).astype("f4")
 
     def extrapolated(self, bands: Tensor) -> np.ndarray:

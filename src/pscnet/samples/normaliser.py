@@ -217,7 +217,9 @@ def _training_statistics(
             part = data["daily"].values[use].astype("f8").sum(0)
             daily_total, days = part if daily_total is None else daily_total + part, days + int(use.sum())
     if daily_total is None:
-        raise SampleError("split.train: no whole day remains after the buffers; lengthen it or shorten samples.window_days")
+        raise SampleError(
+            "split.train: no whole day remains after the buffers; lengthen it or shorten samples.window_days"
+        )
     empty = [name for name, count in zip(names, sums["count"], strict=True) if count == 0]
     if empty:
         raise SampleError(f"predictor channels without any value in the training split: {', '.join(empty)}")

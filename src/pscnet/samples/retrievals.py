@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from pscnet.samples.bands import SampleError
 from pscnet.samples.background import Background
+from pscnet.samples.bands import SampleError
 from pscnet.timeaxis import nearest_stamp
 
 #: ``surface_flag`` of SPL3SMP: fill value, and bit 0, a static water body (product specification).
@@ -72,9 +72,7 @@ class Retrievals:
         self.stamp = nearest_stamp(time)
 
     @classmethod
-    def from_files(
-        cls, smap: Sequence[str | Path], coarse: Sequence[str | Path], background: Background
-    ) -> Retrievals:
+    def from_files(cls, smap: Sequence[str | Path], coarse: Sequence[str | Path], background: Background) -> Retrievals:
         """Read months in order, with innovations against ``background``.
 
         Parameters
@@ -100,7 +98,9 @@ class Retrievals:
         date, time = np.concatenate(dates), np.concatenate(times)
         gaps = np.flatnonzero(np.diff(date[::2]) != _DAY)
         if gaps.size:
-            raise SampleError(f"{smap[0]} and following: consecutive days expected, found a gap after {date[2 * gaps[0]]}")
+            raise SampleError(
+                f"{smap[0]} and following: consecutive days expected, found a gap after {date[2 * gaps[0]]}"
+            )
         value, noise = np.concatenate(values), np.concatenate(noises)
         stamps, means = background.footprint_series(coarse)
         at_retrieval = sample_at(stamps, means, nearest_stamp(time))
@@ -133,7 +133,9 @@ class Retrievals:
             error = np.nansum(noise, 0) / np.where(count > 0, count, np.nan)
         return mean.astype("f4"), error.astype("f4")
 
-    def around(self, stamps: Sequence[np.datetime64], window_days: float, leave_out_hours: float | None) -> RetrievalSet:
+    def around(
+        self, stamps: Sequence[np.datetime64], window_days: float, leave_out_hours: float | None
+    ) -> RetrievalSet:
         """The set seen by the answers at ``stamps``.
 
         Parameters
@@ -169,7 +171,7 @@ class Retrievals:
 
 
 def sample_at(stamps: np.ndarray, fields: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """Values of ``fields`` (stamp, y, x) at the stamp wanted by each element of ``wanted`` (slot, y, x); NaN where absent."""
+    """Values of ``fields`` (stamp, y, x) at the stamps ``wanted`` (slot, y, x), each in its cell; NaN where absent."""
     position = np.searchsorted(stamps, wanted)
     position = np.minimum(position, len(stamps) - 1)
     found = stamps[position] == wanted

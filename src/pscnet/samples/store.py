@@ -1,9 +1,10 @@
-"""Samples of training and validation: predictors at overpass stamps on disk, retrieval sets made as they are asked for."""
+"""Samples of training and validation: predictors at overpass stamps on disk, retrieval sets made on demand."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -40,7 +41,7 @@ def month_files(
     smap: Sequence[str | Path],
 ) -> list[MonthFiles]:
     """Zip aligned lists of paths, months ascending and without gap."""
-    for first, second in zip(months, months[1:], strict=False):
+    for first, second in pairwise(months):
         if neighbour(first, 1) != second:
             raise SampleError(f"consecutive months expected, found {second} after {first}")
     rows = zip(months, predictors, bands, coarse, smap, strict=True)
@@ -66,8 +67,8 @@ class Target:
 class SampleStore:
     """Samples of one part of the split.
 
-    Standardised bands of the part's overpass stamps lie in a memory-mapped float16 file, so that a long record trains in
-    bounded memory; everything else is small.
+    Standardised bands of the part's overpass stamps lie in a memory-mapped float16 file, so that a long record trains
+    in bounded memory; everything else is small.
 
     Parameters
     ----------
@@ -100,8 +101,8 @@ class SampleStore:
         self.stamps = self.stamps[[str(stamp)[:7] in months for stamp in self.stamps]]
         if self.stamps.size < FEWEST_STAMPS:
             raise SampleError(
-                f"split.{part}: {self.stamps.size} overpasses with accepted retrievals, at least {FEWEST_STAMPS} expected; "
-                "lengthen its blocks, or set smap.quality: lenient"
+                f"split.{part}: {self.stamps.size} overpasses with accepted retrievals, at least {FEWEST_STAMPS} "
+                "expected; lengthen its blocks, or set smap.quality: lenient"
             )
         shape = (self.stamps.size, len(maker.normaliser.channels), *maker.land.shape)
         scratch.parent.mkdir(parents=True, exist_ok=True)
@@ -156,7 +157,9 @@ class SampleStore:
     def _target(self, stamps: np.ndarray, tile: Tile, device: torch.device) -> Target:
         normaliser = self.maker.normaliser
         pairs = [self.retrievals.target(stamp) for stamp in stamps]
-        value, noise = (np.stack(part)[:, None][..., tile.coarse[0], tile.coarse[1]] for part in zip(*pairs, strict=True))
+        value, noise = (
+            np.stack(part)[:, None][..., tile.coarse[0], tile.coarse[1]] for part in zip(*pairs, strict=True)
+        )
         used = np.isfinite(value) & self.covered[tile.coarse]
         scale = normaliser.target_std
         value = np.where(used, (value - normaliser.target_mean) / scale, 0.0)

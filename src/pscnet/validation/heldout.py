@@ -1,6 +1,7 @@
 """Held-out SMAP: every test retrieval beside what the net and the references say without its overpass.
 
-File ``heldout.nc``, dimension ``pair``: ``time``, ``y``, ``x`` (coarse cell), ``smap`` and one variable a method [m3 m-3].
+File ``heldout.nc``, dimension ``pair``: ``time``, ``y``, ``x`` (coarse cell), ``smap`` and one variable a method
+[m3 m-3].
 """
 
 from __future__ import annotations
@@ -95,7 +96,8 @@ def write_heldout(
                     rows.setdefault(name, []).append(column)
     if not rows:
         raise ScoreError(
-            f"split.test {split.describe()['test']}: no accepted SMAP retrieval; lengthen it or set smap.quality: lenient"
+            f"split.test {split.describe()['test']}: no accepted SMAP retrieval; lengthen it or set "
+            "smap.quality: lenient"
         )
     made = xr.Dataset({name: ("pair", np.concatenate(columns)) for name, columns in rows.items()})
     with replacing(output) as part:

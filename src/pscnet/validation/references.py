@@ -29,7 +29,7 @@ def write_references(
     window_days: float,
     output: str | Path,
 ) -> None:
-    """Write the reference fields of one month: ``era5_land``, ``era5_land_rescaled``, ``smap_interpolated`` (time, lat, lon).
+    """Write ``era5_land``, ``era5_land_rescaled`` and ``smap_interpolated`` (time, lat, lon) of one month.
 
     Parameters
     ----------
