@@ -250,18 +250,14 @@ def _piece(dataset: netCDF4.Dataset, label: str) -> Piece:
     lon = next((name for name in LONGITUDE if name in dataset.variables), None)
     if lat is None or lon is None or dataset[lat].ndim != 1 or dataset[lon].ndim != 1:
         return Piece(label, dataset, np.empty(0), np.empty(0), {}, ())
-    times = {
-        name: _decoded_time(dataset[name], label)
-        for name in TIME
-        if name in dataset.variables and dataset[name].dimensions == (name,)
-    }
+    axes = {name for name in TIME if name in dataset.variables and dataset[name].dimensions == (name,)}
     variables = tuple(
         name
-        for name in dataset.variables
-        if name in ERA5_LAND
-        and {lat, lon} < set(dataset[name].dimensions)
-        and set(times) & set(dataset[name].dimensions)
+        for name, variable in dataset.variables.items()
+        if name in ERA5_LAND and {lat, lon} < set(variable.dimensions) and axes & set(variable.dimensions)
     )
+    used = {dim for name in variables for dim in dataset[name].dimensions}
+    times = {name: _decoded_time(dataset[name], label) for name in axes & used}
     return Piece(label, dataset, _axis(dataset[lat]), _axis(dataset[lon]), times, variables)
 
 

@@ -264,6 +264,6 @@ def _store(
         name, "f4", dims, zlib=True, complevel=1, shuffle=True, chunksizes=chunks, fill_value=np.float32(np.nan)
     )
     if "y" in dims:
-        variable.coordinates = "lat lon"
+        variable.coordinates = "lat lon row column"
     variable.setncatts(attrs)
     variable[:] = values.astype("f4", copy=False)

@@ -12,7 +12,7 @@ from pscnet.sources import SourceError
 from pscnet.sources import manifest as manifests
 from pscnet.sources.contents import Found
 from pscnet.sources.smap_granule import Version, version_of
-from pscnet.timeaxis import month_days, month_stamps, months
+from pscnet.timeaxis import month_bounds, month_days, month_stamps, months
 from pscnet.variables import ERA5_LAND
 
 #: At most so many names in a message.
@@ -107,10 +107,13 @@ class Inventory:
         )
 
     def _era5_land(self, month: str, variables: Sequence[str]) -> tuple[list[Item], dict[str, list[str]]]:
+        start, end = month_bounds(month)
         stamps = month_stamps(month).astype("M8[h]")
         present = {name: np.zeros(stamps.size, bool) for name in variables}
         chosen = []
         for item in self.of("era5_land"):
+            if np.datetime64(item.found.last) < start or np.datetime64(item.found.first) >= end:
+                continue
             used = False
             for name in set(variables) & set(item.found.variables):
                 there = np.isin(stamps, item.found.times_of(name))

@@ -23,6 +23,7 @@ Attributes: ``granules`` (the files used), ``missing_days``, ``missing_halves``,
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -39,6 +40,8 @@ from pscnet.sources.smap_flags import LENIENT, NO_FLAG, NONE, RECOMMENDED, quali
 from pscnet.sources.smap_granule import EARLIEST, HALVES, LATEST, Half, day_of, halves_in, opened, read_half, version_of
 from pscnet.timeaxis import month_days
 from pscnet.variables import SMAP_VALID_RANGE
+
+logger = logging.getLogger(__name__)
 
 #: Noise of a retrieval [m3 m-3] by quality class: 0.04 is SMAP's requirement (ubRMSE), met on core sites
 #: (Colliander et al. 2017, doi:10.1016/j.rse.2017.01.021).
@@ -101,7 +104,9 @@ def open_month(
                     f"neither (only {', '.join(file) or 'nothing'})",
                     "delete it and download the granule again",
                 )
-            missing_halves += [f"{day} {half}" for half in HALVES if half not in present]
+            for half in set(HALVES) - set(present):
+                missing_halves.append(f"{day} {half}")
+                logger.warning("%s: no %s group; that half-orbit stays empty", chosen[day], half)
             for half in present:
                 place = 2 * index + list(HALVES).index(half)
                 fields.put(place, read_half(file, chosen[day], half, grid, day), chosen[day])

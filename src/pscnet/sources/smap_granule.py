@@ -98,7 +98,7 @@ def opened(path: str | Path) -> Iterator[h5py.File]:
     with file:
         try:
             yield file
-        except (OSError, RuntimeError) as error:
+        except (OSError, RuntimeError, KeyError) as error:  # h5py raises KeyError on damaged headers
             raise complaint(path, "readable datasets", f"damaged bytes ({error})", _AGAIN) from error
 
 

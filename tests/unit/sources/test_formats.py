@@ -48,7 +48,9 @@ def make_zip(path: Path, members: dict[str, bytes]) -> Path:
 
 
 def test_unpacks_netcdf_members_only(tmp_path: Path) -> None:
-    path = make_zip(tmp_path / "a.zip", {"data_0.nc": b"CDF\x01 data", "receipt.txt": b"thanks", "sub/b.nc": b"CDF\x02"})
+    path = make_zip(
+        tmp_path / "a.zip", {"data_0.nc": b"CDF\x01 data", "receipt.txt": b"thanks", "sub/b.nc": b"CDF\x02"}
+    )
     (tmp_path / "out").mkdir()
     found = formats.unpack_netcdf(path, tmp_path / "out")
     assert [label for label, _ in found] == [f"{path}!data_0.nc", f"{path}!sub/b.nc"]
