@@ -226,7 +226,7 @@ class Radiometer:
             5: snow > 0.05,
             7: frozen + 0.10 * (draws[2] - 0.5) > 0.05,
             8: frozen > 0.05,
-            9: self.relief > 370.0,
+            9: self.relief > 300.0,
             10: vegetation > 5.0,
             11: view.nadir < 120.0,
         }

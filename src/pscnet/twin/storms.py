@@ -22,6 +22,8 @@ TRIES = 1.70
 #: Peak rates of the model's cells against the true ones' at equal volume, before they last longer (ours; with drizzle
 #: the model's monthly total comes out 15 to 50 % too high, ERA5-Land's wet bias over the Plateau).
 MODEL_AMOUNT = 0.64
+#: Hardest rain of a convective cell [mm h-1]: thin, dry air holds the Plateau's storms below the lowlands' (ours).
+HARDEST = 9.0
 #: Longest life of a storm [hour]; yesterday's storms are rendered until then.
 LONGEST = 14.0
 
@@ -114,7 +116,7 @@ def _cells(rng: np.random.Generator, clusters: dict[str, np.ndarray]) -> tuple[C
     index = np.repeat(np.arange(n), per)
     scatter_lat, scatter_lon = rng.normal(0, 22.0, n * per) / KM_LAT, rng.normal(0, 26.0, n * per) / KM_LON
     width = rng.uniform(6.0, 15.0, n * per)
-    peak = clusters["strength"][index] * rng.gamma(1.5, 1.0, n * per) * 1.5
+    peak = HARDEST * np.tanh(clusters["strength"][index] * rng.gamma(1.5, 1.0, n * per) * 1.7 / HARDEST)
     convective = Cells(
         clusters["lat"][index] + scatter_lat, clusters["lon"][index] + scatter_lon,
         clusters["start"][index] + rng.uniform(0, 2.5, n * per),

@@ -108,7 +108,7 @@ class Truth:
         self.hour += 1.0
 
     def _snow(self, air: Air, rain: np.ndarray) -> np.ndarray:
-        """Snow falls (half of the rain at 1 C), melts 4 mm a day and degree, sublimes; returns liquid water [mm h-1]."""
+        """Snow falls (half of the rain at 1 C), melts 4 mm a day and degree, sublimes; returns liquid water [mm]."""
         s = self.state
         solid = np.clip(1.0 - (air.t2m - ZERO) / 2.0, 0, 1)
         s["snow"] = s["snow"] + rain * solid

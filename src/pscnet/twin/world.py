@@ -31,8 +31,8 @@ MARGIN_CELLS = 7
 
 
 def logistic(x: np.ndarray) -> np.ndarray:
-    """1 / (1 + exp(-x))."""
-    return 1.0 / (1.0 + np.exp(-x))
+    """1 / (1 + exp(-x)), without overflow."""
+    return 0.5 + 0.5 * np.tanh(0.5 * x)
 
 
 def smooth(field: np.ndarray, cells: float) -> np.ndarray:
