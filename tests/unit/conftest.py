@@ -123,7 +123,11 @@ def _write_smap(folder: Path, month: str, rng: np.random.Generator) -> None:
             "soil_moisture": (dims, np.where(seen, 0.2 + 0.05 * rng.standard_normal(shape), np.nan).astype(np.float32)),
             "time_offset": (dims, offset),
         },
-        {"lat": ("y", coarse.lat), "lon": ("x", coarse.lon)},
+        {
+            "lat": ("y", coarse.lat),
+            "lon": ("x", coarse.lon),
+            "date": ("half_orbit", start + np.arange(halves) // 2 * np.timedelta64(1, "D")),
+        },
     ).to_netcdf(folder / f"smap_{month}.nc")
 
 

@@ -1,0 +1,141 @@
+"""Score tables as rows of text, with the best of each column marked."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from pscnet.validation import INTERPOLATED, METHODS, PRODUCT
+
+#: table: (title, what it says, columns of (score, heading, which is better: high, low, near zero or none)).
+_TABLES: dict[str, tuple[str, str, list[tuple[str, str, str]]]] = {
+    "truth_10km": (
+        "Against the simulated truth, 10 km, all eight hours of the test days",
+        "R and ubRMSE are means over cells. Sub-pixel R is the correlation of departures from the 36 km cell's mean; "
+        "“beyond” takes the smooth field away first, so that interpolation alone earns nothing: a dash means no "
+        "detail at all. Static is its lasting part, dynamic its changing part.",
+        [
+            ("temporal_r", "R", "high"),
+            ("ubrmse", "ubRMSE", "low"),
+            ("bias", "bias", "zero"),
+            ("rmse", "RMSE", "low"),
+            ("pooled_r", "R pooled", "high"),
+            ("subpixel_r", "sub-pixel R", "high"),
+            ("subpixel_r_beyond", "beyond", "high"),
+            ("subpixel_r_beyond_static", "static", "high"),
+            ("subpixel_r_beyond_dynamic", "dynamic", "high"),
+            ("change_r", "R of 3 h changes", "high"),
+            ("inside_1_sigma", "inside 1 σ", ""),
+            ("inside_2_sigma", "inside 2 σ", ""),
+        ],
+    ),
+    "satellite_36km": (
+        "Agreement with SMAP, 36 km, overpasses that the prediction did not see",
+        "The method learns from SMAP, so this is agreement with SMAP and says nothing about the truth. SMAP's own "
+        "noise caps it: even a perfect field agrees only in part.",
+        [
+            ("pooled_r", "R pooled", "high"),
+            ("interval", "95 % interval", ""),
+            ("cell_r", "R of cells, mean", "high"),
+            ("ubrmsd", "ubRMSD", "low"),
+            ("bias", "bias", "zero"),
+            ("rmsd", "RMSD", "low"),
+            ("n", "pairs", ""),
+        ],
+    ),
+}
+
+
+def score_tables(document: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Tables ready for the page: title, note, headings and rows of (name, [(text, is best)])."""
+    made = []
+    for key, (title, note, columns) in _TABLES.items():
+        rows: Mapping[str, Mapping[str, Any]] = document.get(key, {})
+        if not rows:
+            continue
+        best = {score: _best(rows, score, better) for score, _, better in columns}
+        body = [
+            {
+                "name": METHODS.get(method, method),
+                "ours": method == PRODUCT,
+                "cells": [(_text(row, score), method == best[score]) for score, _, _ in columns],
+            }
+            for method, row in rows.items()
+        ]
+        made.append({"title": title, "note": note, "headings": [c[1] for c in columns], "rows": body})
+    return made
+
+
+def targets_table(document: Mapping[str, Any]) -> list[dict[str, str]]:
+    """Targets as text: name, value, wanted, and whether it was reached."""
+    words = {True: "reached", False: "missed", None: "undefined"}
+    return [
+        {
+            "name": t["name"],
+            "value": number(t["value"], 4),
+            "wanted": t["wanted"].replace("-", "−"),
+            "reached": words[t["reached"]],
+        }
+        for t in document.get("targets", [])
+    ]
+
+
+def tiles(document: Mapping[str, Any]) -> list[dict[str, str]]:
+    """The numbers that head the page."""
+    share = document["coverage"]["all"]["share"]
+    made = [
+        {
+            "value": "–" if share is None else f"{_floor(100 * share):.2f} %",
+            "label": "of unfrozen land cells and steps have a value",
+        }
+    ]
+    ours = document["satellite_36km"][PRODUCT]
+    made.append({"value": number(ours["pooled_r"], 3), "label": "R, pooled: agreement with held-out SMAP at 36 km"})
+    truth = document.get("truth_10km")
+    if truth:
+        smap, mine = truth[INTERPOLATED], truth[PRODUCT]
+        made.append(
+            {
+                "value": number(mine["temporal_r"], 3),
+                "label": f"temporal R against the truth (interpolated SMAP {number(smap['temporal_r'], 3)})",
+            }
+        )
+        made.append(
+            {
+                "value": number(mine["ubrmse"], 4),
+                "label": f"ubRMSE against the truth, m³ m⁻³ (interpolated SMAP {number(smap['ubrmse'], 4)})",
+            }
+        )
+    else:
+        made.append({"value": number(ours["ubrmsd"], 4), "label": "ubRMSD against held-out SMAP, m³ m⁻³"})
+    return made
+
+
+def _floor(percent: float) -> float:
+    """Two decimals, never rounded up: 99.996 % is not 100 %."""
+    return math.floor(percent * 100 + 1e-9) / 100
+
+
+def _best(rows: Mapping[str, Mapping[str, Any]], score: str, better: str) -> str | None:
+    values = {method: row.get(score) for method, row in rows.items() if row.get(score) is not None}
+    if not values or not better:
+        return None
+    sign = {"high": lambda v: -v, "low": lambda v: v, "zero": abs}[better]
+    return min(values, key=lambda method: sign(values[method]))
+
+
+def _text(row: Mapping[str, Any], score: str) -> str:
+    if score == "interval":
+        low, high = row.get("pooled_r_low"), row.get("pooled_r_high")
+        return "–" if low is None or high is None else f"{low:.3f} to {high:.3f}"
+    return number(row.get(score), 4 if score in ("ubrmse", "bias", "rmse", "ubrmsd", "rmsd") else 3)
+
+
+def number(value: float | int | None, digits: int = 3) -> str:
+    """A number as text, a dash where it is not defined."""
+    if value is None or (isinstance(value, float) and not math.isfinite(value)):
+        return "–"
+    if isinstance(value, int):
+        return f"{value:,}".replace(",", "\u202f")
+    return f"{value:.{digits}f}".replace("-", "−")
