@@ -64,6 +64,10 @@ class Plan:
         wanted = (neighbour(month, -1), month, neighbour(month, 1))
         return self.at(pattern, [name for name in wanted if name in self.months])
 
+    def up_to(self, pattern: str, month: str) -> list[str]:
+        """The files of the month before, as far as it is in the period, and of the month."""
+        return self.previous(pattern, month) + self.at(pattern, [month])
+
     def part(self, pattern: str, *parts: str) -> list[str]:
         """The files of the months that parts of the split touch."""
         return self.at(pattern, self.part_months(*parts))
@@ -155,6 +159,18 @@ class Plan:
     def report_month(self) -> str:
         """The month that the report shows."""
         return self.config.report.month or self.test_months[0]
+
+    @property
+    def report_references(self) -> list[str]:
+        """The same month where it has reference fields: test months have."""
+        return [month for month in self.test_months if month == self.report_month]
+
+    def summary(self) -> dict[str, Any]:
+        """What was run, for the report."""
+        keys = ("source", "period", "region", "predictors", "samples", "model", "training", "smap", "regrid")
+        values = self.config.model_dump(mode="json")
+        chosen = {key: values[key] for key in keys} | ({"twin": values["twin"]} if self.twin else {})
+        return {"title": self.config.product.title, "run": self.run, **chosen, "split": self.split_blocks}
 
     # The archive of raw files ----------------------------------------------------------------------------------------
 

@@ -50,11 +50,12 @@ def code_of(rule: str, scripts: Path = SCRIPTS, root: Path = SOURCE_ROOT) -> lis
         When the rule has no script.
     """
     script = scripts / f"{rule}.py"
-    found, queue = {script}, [script]
+    found, walked, queue = {script}, {script}, [script]
     while queue:
-        for module in imported_modules(queue.pop(), root) - found:
-            found.add(module)
-            queue.append(module)
+        used, above = imported_modules(queue.pop(), root)
+        found |= used | above
+        queue += used - walked
+        walked |= used
     for package in [path.parent for path in found if path.name == "__init__.py"]:
         found.update(path for path in (package / ASSETS).glob("*") if path.is_file())
     here = Path.cwd()
@@ -62,27 +63,38 @@ def code_of(rule: str, scripts: Path = SCRIPTS, root: Path = SOURCE_ROOT) -> lis
 
 
 @functools.cache
-def imported_modules(path: Path, root: Path = SOURCE_ROOT) -> frozenset[Path]:
-    """The modules of the package that a file imports itself, each with the ``__init__`` of the packages above it.
+def imported_modules(path: Path, root: Path = SOURCE_ROOT) -> tuple[frozenset[Path], frozenset[Path]]:
+    """The modules of the package that a file uses itself, and the ``__init__`` of the packages above these.
 
-    Imports for type checking only are left out: they do not run.
+    The latter run too, but what they import in turn is not used: modules of this package do nothing when imported
+    (the architecture test holds them to it). Imports for type checking only are left out: they do not run.
+
+    Parameters
+    ----------
+    path, root : Path
+        A module or script; the folder that holds the package.
     """
-    found: set[Path] = set()
+    used: set[Path] = set()
+    above: set[Path] = set()
     parts = path.relative_to(root).with_suffix("").parts if path.is_relative_to(root) else ()
-    package = list(parts[:-1])
     for node in _running_nodes(ast.parse(path.read_text(encoding="utf-8"), str(path))):
-        if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
-            above = package[: len(package) - node.level + 1] if node.level else []
-            base = ".".join([*above, *([node.module] if node.module else [])])
-            names = [base, *(f"{base}.{alias.name}" for alias in node.names)]
-        else:
-            continue
-        for name in names:
+        for name in _imported_names(node, list(parts[:-1])):
             if name.split(".")[0] == PACKAGE:
-                found.update(_files_of(name, root))
-    return frozenset(found)
+                *packages, module = _files_of(name, root)
+                used.add(module)
+                above.update(packages)
+    return frozenset(used), frozenset(above)
+
+
+def _imported_names(node: ast.AST, package: list[str]) -> list[str]:
+    """Dotted names that an import statement inside ``package`` asks for: modules, or names in modules."""
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    if isinstance(node, ast.ImportFrom):
+        upwards = package[: len(package) - node.level + 1] if node.level else []
+        base = [*upwards, *([node.module] if node.module else [])]
+        return [".".join([*base, alias.name]) for alias in node.names]
+    return []
 
 
 def _running_nodes(tree: ast.AST) -> Iterator[ast.AST]:
@@ -97,15 +109,16 @@ def _running_nodes(tree: ast.AST) -> Iterator[ast.AST]:
         yield from _running_nodes(node)
 
 
-def _files_of(name: str, root: Path) -> Iterator[Path]:
-    """The module ``name`` and the packages above it, as far as these are files (a function's name is none)."""
-    parts = name.split(".")
-    for count in range(1, len(parts) + 1):
-        place = root.joinpath(*parts[:count])
+def _files_of(name: str, root: Path) -> list[Path]:
+    """The packages on the way to ``name`` and the module that is or defines it, as files."""
+    found, place = [], root
+    for part in name.split("."):
+        place = place / part
         if (place / "__init__.py").is_file():
-            yield place / "__init__.py"
+            found.append(place / "__init__.py")
         elif place.with_suffix(".py").is_file():
-            yield place.with_suffix(".py")
+            found.append(place.with_suffix(".py"))
+    return found
 
 
 def digest(value: Mapping[str, Any] | list[Any] | str) -> str:

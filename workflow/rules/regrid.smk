@@ -91,7 +91,7 @@ rule regrid_static:
     input:
         code=code_of("regrid_static"),
         terrain="build/{run}/manifests/terrain.json",
-        predictors=PLAN.at("build/{run}/predictors/{month}.nc", PLAN.months[:1]),
+        predictors=f"build/{{run}}/predictors/{PLAN.months[0]}.nc",
         conservative=PLAN.weights("fine_to_coarse"),
         bilinear=PLAN.weights("coarse_to_fine"),
         polygon=[PLAN.config.region.polygon] if PLAN.config.region.polygon else [],

@@ -4,13 +4,16 @@
 rule report_page:
     input:
         code=code_of("report_page"),
-        product=PLAN.at("results/{run}/product/sm_{run}_10km_3h_{month}.nc", [PLAN.report_month]),
-        smap=PLAN.around("build/{run}/smap/{month}.nc", PLAN.report_month),
-        static="build/{run}/static.nc",
+        product=f"results/{{run}}/product/sm_{{run}}_10km_3h_{PLAN.report_month}.nc",
+        smap=PLAN.up_to("build/{run}/smap/{month}.nc", PLAN.report_month),
         scores="results/{run}/scores.json",
+        places="build/{run}/verify/places.nc",
+        references=PLAN.at("build/{run}/verify/fields_{month}.nc", PLAN.report_references),
+        curve=f"build/{{run}}/models/{PLAN.config.model.name}_curve.csv",
         checks=PLAN.at("build/{run}/verify/product_{month}.json"),
     output:
         page="results/{run}/report.html",
+        figures=expand("results/{{run}}/figures/{name}.png", name=["map", "series", "scores"]),
     log:
         "logs/report_page/{run}.log",
     benchmark:
@@ -22,11 +25,10 @@ rule report_page:
         mem_mb=4000,
         runtime=30,
     params:
-        run="{run}",
-        month=PLAN.report_month,
+        figures="results/{run}/figures",
+        summary=PLAN.summary(),
         colormap=PLAN.config.report.colormap,
         range=PLAN.config.report.range,
-        places=PLAN.config.report.places,
     message:
         "Making the report"
     script:

@@ -31,12 +31,11 @@ rule verify_heldout:
     input:
         **PLAN.weight_set,
         code=code_of("verify_heldout"),
-        predictors=PLAN.part("build/{run}/predictors/{month}.nc", "test"),
-        coarse=PLAN.part("build/{run}/coarse/{month}.nc", "test"),
+        predictors=PLAN.span("build/{run}/predictors/{month}.nc", "test"),
+        coarse=PLAN.span("build/{run}/coarse/{month}.nc", "test"),
         bands=PLAN.span("build/{run}/bands/{month}.nc", "test"),
         smap=PLAN.span("build/{run}/smap/{month}.nc", "test"),
         static="build/{run}/static.nc",
-        normaliser="build/{run}/normaliser.nc",
         checkpoint=f"build/{{run}}/models/{PLAN.config.model.name}.safetensors",
     output:
         heldout="build/{run}/verify/heldout.nc",
@@ -51,8 +50,11 @@ rule verify_heldout:
         mem_mb=8000,
         runtime=120,
     params:
+        months=PLAN.span_months("test"),
+        names=PLAN.config.predictors,
         split=PLAN.split_blocks,
-        samples=PLAN.section("samples"),
+        buffer_days=PLAN.config.samples.buffer_days,
+        options=PLAN.section("downscale", without=["variance_factor"]),
     message:
         "Held-out SMAP of the test split"
     script:
@@ -63,12 +65,11 @@ rule verify_references:
     input:
         code=code_of("verify_references"),
         predictors="build/{run}/predictors/{month}.nc",
-        coarse="build/{run}/coarse/{month}.nc",
+        coarse=lambda w: PLAN.around("build/{run}/coarse/{month}.nc", w.month),
         smap=lambda w: PLAN.around("build/{run}/smap/{month}.nc", w.month),
         static="build/{run}/static.nc",
         normaliser="build/{run}/normaliser.nc",
-        conservative=PLAN.weights("fine_to_coarse"),
-        bilinear=PLAN.weights("coarse_to_fine"),
+        coarse_to_fine=PLAN.weights("coarse_to_fine"),
     output:
         fields="build/{run}/verify/fields_{month}.nc",
     log:
@@ -82,7 +83,7 @@ rule verify_references:
         mem_mb=6000,
         runtime=60,
     params:
-        month="{month}",
+        window_days=PLAN.config.samples.window_days,
     message:
         "Reference fields of {wildcards.month}"
     script:

@@ -7,10 +7,9 @@ from pscnet.sources.region import write_static
 
 with log_to(snakemake.log[0]):
     (terrain,) = read(snakemake.input.terrain).paths()
-    (predictors,) = snakemake.input.predictors
     write_static(
         terrain=terrain,
-        predictors=predictors,
+        predictors=snakemake.input.predictors,
         fine=regular_grid(**snakemake.params.fine),
         coarse=ease2_grid(**snakemake.params.coarse),
         conservative_weights=snakemake.input.conservative,
