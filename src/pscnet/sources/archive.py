@@ -93,7 +93,7 @@ def write_manifest(
         ERA5-Land variables or steps are missing; a SMAP month has no granule; a file of that month cannot be used;
         there is no elevation file, or there are several.
     """
-    if source == "terrain" and Path(folder).is_file():
+    if source == "terrain" and not Path(folder).is_dir():
         _write_terrain_file(Path(folder), output)
         return
     found = inventory(folder, cache)

@@ -31,6 +31,9 @@ NODE_TOLERANCE = 0.05
 #: Bytes of raw values read at once: a month of hourly values of the Plateau is 144 MB.
 READ_BYTES = 256 * 2**20
 
+#: HDF5 chunk cache [byte] of a variable.
+CHUNK_CACHE = 2**20
+
 #: Ranks of a value: ERA5-Land-T (expver 5) is preliminary and gives way to the final one (expver 1).
 PRELIMINARY, FINAL = 1, 2
 
@@ -119,13 +122,19 @@ class Piece:
         while start < steps.size:
             stop = int(np.searchsorted(steps, steps[start] + count))
             raw = self._read(name, slice(int(steps[start]), int(steps[stop - 1]) + 1), where_rows, where_cols)
-            raw = raw[..., steps[start:stop] - steps[start], :, :][..., inner_rows, :][..., inner_cols]
+            for axis, wanted in enumerate(
+                (steps[start:stop] - steps[start], inner_rows, inner_cols), start=raw.ndim - 3
+            ):
+                raw = raw[(slice(None),) * axis + (_as_slice(wanted),)]
             yield slice(start, stop), self._merged(_decoded(variable, raw))
             start = stop
 
     def _read(self, name: str, steps: slice, rows: slice, cols: slice) -> np.ndarray:
         """Raw values ([expver,] time, lat, lon) of one hyperslab; other dimensions must have length one."""
         variable = self.dataset[name]
+        if self.dataset.data_model.startswith("NETCDF4"):
+            # Each chunk is read once or twice; caches that stay full would add 64 MB a variable.
+            variable.set_var_chunk_cache(size=CHUNK_CACHE)
         index: list[slice | int] = []
         kept: list[str] = []
         for dim in variable.dimensions:
@@ -173,6 +182,17 @@ def _window(indices: np.ndarray) -> tuple[slice, np.ndarray]:
     """The smallest slice that holds all indices, and the indices within it."""
     low = int(indices.min())
     return slice(low, int(indices.max()) + 1), indices - low
+
+
+def _as_slice(indices: np.ndarray) -> slice | np.ndarray:
+    """Evenly spaced indices as a slice, which copies nothing; others as they are."""
+    if indices.size < 2:
+        return indices
+    steps = np.unique(np.diff(indices))
+    if steps.size > 1 or steps[0] == 0:
+        return indices
+    step, stop = int(steps[0]), int(indices[-1] + np.sign(steps[0]))
+    return slice(int(indices[0]), None if stop < 0 else stop, step)
 
 
 def _decoded(variable: netCDF4.Variable, raw: np.ndarray) -> np.ndarray:

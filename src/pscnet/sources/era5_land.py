@@ -28,7 +28,7 @@ from pscnet.grids import Grid
 from pscnet.sources import complaint
 from pscnet.sources import manifest as manifests
 from pscnet.sources.atomic import replacing
-from pscnet.sources.era5_files import Piece, opened, require
+from pscnet.sources.era5_files import CHUNK_CACHE, Piece, opened, require
 from pscnet.sources.era5_merge import gather, labels
 from pscnet.timeaxis import STEP_HOURS, month_stamps
 from pscnet.variables import ERA5_LAND
@@ -263,6 +263,7 @@ def _store(
     variable = file.createVariable(
         name, "f4", dims, zlib=True, complevel=1, shuffle=True, chunksizes=chunks, fill_value=np.float32(np.nan)
     )
+    variable.set_var_chunk_cache(size=CHUNK_CACHE)  # written at once: a cache that stays full would only cost memory
     if "y" in dims:
         variable.coordinates = "lat lon row column"
     variable.setncatts(attrs)

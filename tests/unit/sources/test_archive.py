@@ -99,6 +99,8 @@ def test_terrain(folder, tmp_path, complains) -> None:
     assert manifest.read(tmp_path / "t.json").paths() == [folder / "etopo.nc"]
     with complains("notes.txt", "an elevation file", "text"):
         archive.write_manifest(folder / "notes.txt", None, "terrain", None, [], tmp_path / "t.json")
+    with complains("absent.tif", "a readable file", "No such file"):
+        archive.write_manifest(folder / "absent.tif", None, "terrain", None, [], tmp_path / "t.json")
 
 
 def test_an_absent_predictor(folder, tmp_path, month, complains) -> None:

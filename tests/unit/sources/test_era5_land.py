@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import tracemalloc
 import zipfile
 from pathlib import Path
 
@@ -234,3 +235,35 @@ def test_opened_removes_what_it_unpacked(tmp_path, write_era5, monkeypatch) -> N
         assert isinstance(pieces[0].dataset, netCDF4.Dataset)
         assert list((tmp_path / "scratch").iterdir())
     assert not list((tmp_path / "scratch").iterdir())
+
+
+def peak_of(action) -> int:
+    """Largest memory [byte] that numpy and Python hold during a call."""
+    tracemalloc.start()
+    try:
+        action()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_memory_does_not_grow_with_the_number_of_variables(tmp_path, write_era5, hourly, month) -> None:
+    names = ["t2m", "d2m", "skt", "stl1", "stl2", "stl3", "stl4", "tsn"]
+    fine, coarse = regular_grid((30.0, 31.0), (90.0, 92.0)), ease2_grid((30.0, 31.0), (90.0, 92.0))
+    data = np.full((hourly().size, *fine.shape), 280.0, "f4")
+    path = write_era5(tmp_path / "a.nc", names, None, fine.lat, fine.lon, data=dict.fromkeys(names, data), unit="K")
+    entry = manifest.member(tmp_path, path, variables=names)
+    manifest.write(
+        tmp_path / "m.json", source="era5_land", month=month, root=tmp_path, files=[entry], made_by="archive"
+    )
+    write_weights(make_weights(fine, coarse, "conservative", "exact"), tmp_path / "w.nc")
+
+    def write(chosen: list[str]) -> None:
+        out = tmp_path / "p.nc", tmp_path / "c.nc"
+        era5_land.write_month(tmp_path / "m.json", None, chosen, fine, month, tmp_path / "w.nc", coarse, *out)
+
+    write(names[:1])  # imports
+    assert peak_of(lambda: write(names)) < 1.2 * peak_of(lambda: write(names[:2]))
+    # The control: all in memory takes what the variables take.
+    few, all_ = (peak_of(lambda n=n: era5_land.open_files([path], names[:n], fine, month)) for n in (2, 8))
+    assert all_ > 1.5 * few
