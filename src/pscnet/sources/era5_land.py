@@ -25,6 +25,7 @@ import numpy as np
 import xarray as xr
 
 from pscnet.grids import Grid
+from pscnet.regrid import apply, read_weights
 from pscnet.sources import complaint
 from pscnet.sources import manifest as manifests
 from pscnet.sources.atomic import replacing
@@ -109,8 +110,6 @@ def write_month(
     ------
     SourceError
     """
-    from pscnet.regrid import apply, read_weights
-
     matrix = read_weights(weights)
     if tuple(matrix.src_shape) != fine.shape or tuple(matrix.dst_shape) != coarse.shape:
         raise complaint(

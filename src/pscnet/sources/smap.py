@@ -95,21 +95,7 @@ def open_month(
     for index, day in enumerate(days):
         if day not in chosen:
             continue
-        with opened(chosen[day]) as file:
-            present = halves_in(file)
-            if not present:
-                raise complaint(
-                    chosen[day],
-                    f"the groups {' and '.join(group for group, _ in HALVES.values())}",
-                    f"neither (only {', '.join(file) or 'nothing'})",
-                    "delete it and download the granule again",
-                )
-            for half in set(HALVES) - set(present):
-                missing_halves.append(f"{day} {half}")
-                logger.warning("%s: no %s group; that half-orbit stays empty", chosen[day], half)
-            for half in present:
-                place = 2 * index + list(HALVES).index(half)
-                fields.put(place, read_half(file, chosen[day], half, grid, day), chosen[day])
+        missing_halves += [f"{day} {half}" for half in _put_granule(fields, index, chosen[day], grid, day)]
     attrs = {
         "month": month,
         "quality_mask": quality,
@@ -118,6 +104,25 @@ def open_month(
         "missing_halves": ", ".join(missing_halves),
     }
     return fields.dataset(days, attrs)
+
+
+def _put_granule(fields: _Fields, index: int, path: Path, grid: Grid, day: str) -> list[str]:
+    """Store the half-orbits of the day with that index; return those that the granule lacks."""
+    with opened(path) as file:
+        present = halves_in(file)
+        if not present:
+            raise complaint(
+                path,
+                f"the groups {' and '.join(group for group, _ in HALVES.values())}",
+                f"neither (only {', '.join(file) or 'nothing'})",
+                "delete it and download the granule again",
+            )
+        for half in present:
+            fields.put(2 * index + list(HALVES).index(half), read_half(file, path, half, grid, day), path)
+    missing = [half for half in HALVES if half not in present]
+    for half in missing:
+        logger.warning("%s: no %s group; that half-orbit stays empty", path, half)
+    return missing
 
 
 def write_month(
