@@ -62,7 +62,7 @@ def area_average_loss(
     target = torch.where(used > 0, target, 0.0)
     for weight, (mean, variance) in zip(scale_weights, footprint_means(answer, geometry).values(), strict=True):
         error2 = torch.where(used > 0, (target - mean) ** 2, 0.0)
-        spread = torch.where(used > 0, variance + extra_variance, 1.0)
+        spread = torch.where(used > 0, variance + extra_variance, 1.0).clamp(min=1e-6)
         fit = error2 / (1.0 + extra_variance)
         likelihood = spread.log() + error2.detach() / spread
         total = total + weight * 0.5 * ((fit + likelihood) * used).sum() / count

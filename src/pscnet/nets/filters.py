@@ -47,7 +47,9 @@ class FilterBank:
         return STEPS_PER_DAY - 1 + len(self.decays)
 
     def initial_state(self, series: Tensor) -> Tensor:
-        """A state from which the filters start without a jump: means over the start of the series.
+        """A state from which the filters start without a jump.
+
+        The day before is taken to be like the first day, the slower means to be those of the start of the series.
 
         Parameters
         ----------
@@ -57,9 +59,8 @@ class FilterBank:
         -------
         Tensor (state_size, ...)
         """
-        first_day = series[:STEPS_PER_DAY].mean(0)
-        history = first_day.expand(STEPS_PER_DAY - 1, *first_day.shape)
-        means = [series[: max(STEPS_PER_DAY, round(scale * STEPS_PER_DAY))].mean(0) for scale in self.time_scales_days]
+        history = series[1:STEPS_PER_DAY]
+        means = [series[: math.ceil(scale) * STEPS_PER_DAY].mean(0) for scale in self.time_scales_days]
         return torch.cat([history, torch.stack(means)])
 
     def __call__(self, series: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:

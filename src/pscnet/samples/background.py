@@ -4,9 +4,9 @@
 
     background(p, t) = intercept(p) + slope(p) * (x(p, t) - detail(p))
 
-with ``x`` the soil water of the top layer; ``intercept`` and ``slope`` fitted for each 36 km cell on training retrievals
-(``slope`` shrunk towards the region's) and interpolated to 10 km; ``detail`` the part of the training mean of ``x`` that its
-36 km means do not hold. The net gets it as a skip connection.
+with ``x`` the soil water of the top layer; ``intercept`` and ``slope`` fitted for each 36 km cell on training
+retrievals (``slope`` shrunk towards the region's) and interpolated to 10 km; ``detail`` the part of the training mean
+of ``x`` that its 36 km means do not hold. The net gets it as a skip connection.
 """
 
 from __future__ import annotations

@@ -17,6 +17,7 @@ Statistics are kept by day, so that any split can be summed up from them without
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,7 +92,8 @@ class BandStream:
             if missing:
                 raise SampleError(
                     f"{self.path}: predictors {', '.join(missing)} expected, found "
-                    f"{', '.join(map(str, data.data_vars))}; delete the file and run again, or take them out of predictors in the configuration"
+                    f"{', '.join(map(str, data.data_vars))}; delete the file and run again, or take them out of "
+                    "predictors in the configuration"
                 )
             self.state = self._first_state(data)
             for start in range(0, data.sizes["time"], CHUNK_STEPS):
@@ -103,8 +105,8 @@ class BandStream:
 
     def _first_state(self, data: xr.Dataset) -> Tensor:
         if self.previous is None:
-            longest = max(STEPS_PER_DAY, round(max(self.bank.time_scales_days) * STEPS_PER_DAY))
-            head = data[self.names].isel(time=slice(0, longest))
+            longest = math.ceil(max(self.bank.time_scales_days))
+            head = data[self.names].isel(time=slice(0, longest * STEPS_PER_DAY))
             return self.bank.initial_state(torch.from_numpy(np.stack([head[name].values for name in self.names], 1)))
         with xr.open_dataset(self.previous) as before:
             found = [str(name) for name in before["predictor"].values]

@@ -1,0 +1,81 @@
+"""A tiny region with grids, weights and random input for the tests of the net."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from pscnet.grids import Grid, ease2_grid, halved, regular_grid
+from pscnet.nets import PSCNet, PSCNetSpec
+from pscnet.nets.pscnet import Batch
+from pscnet.regrid import make_weights
+from pscnet.samples.geometry import WEIGHTS, Tile, make_geometry
+from pscnet.weights import Weights
+
+#: Slots of the retrieval window in the random batches.
+SLOTS = 10
+
+
+class TinyRegion:
+    """Grids, weights and land of a small box."""
+
+    def __init__(self, lat: tuple[float, float], lon: tuple[float, float], sea: bool = True) -> None:
+        self.fine: Grid = regular_grid(lat, lon)
+        self.coarse: Grid = ease2_grid(lat, lon)
+        grids = {"fine": self.fine, "middle": halved(self.coarse), "coarse": self.coarse}
+        self.weights: dict[str, Weights] = {}
+        for name, method in WEIGHTS.items():
+            source, target = name.split("_to_")
+            self.weights[name] = make_weights(grids[source], grids[target], method, "exact")
+        self.land = np.ones(self.fine.shape, bool)
+        if sea:
+            self.land[: self.fine.shape[0] // 4, : self.fine.shape[1] // 3] = False
+
+    def geometry(self, tile: Tile):
+        return make_geometry(self.weights, self.land, tile)
+
+    def whole(self) -> Tile:
+        rows, cols = (slice(0, n) for n in self.fine.shape)
+        coarse = tuple(slice(0, n) for n in self.coarse.shape)
+        return Tile((rows, cols), (rows, cols), (rows, cols), coarse)
+
+
+def small_net(seed: int = 0, **changes) -> PSCNet:
+    """An untrained net whose head is not zero, so that every part of it shows in the answer."""
+    spec = PSCNetSpec(**({"predictors": 2, "bands": 5, "statics": 3, "window_days": 8, "width": 8, "heads": 2} | changes))
+    torch.manual_seed(seed)
+    net = PSCNet(spec)
+    with torch.no_grad():
+        for parameter in net.parameters():
+            parameter.add_(0.05 * torch.randn_like(parameter))
+        net.head[2].weight.normal_(0, 0.3)
+    return net.eval()
+
+
+def random_batch(region: TinyRegion, steps: int = 2, seed: int = 0) -> Batch:
+    """Random input on the whole region."""
+    generator = torch.Generator().manual_seed(seed)
+
+    def draw(*shape: int) -> torch.Tensor:
+        return torch.randn(*shape, generator=generator)
+
+    fine, coarse = region.fine.shape, region.coarse.shape
+    weight = (torch.rand(steps, SLOTS, *coarse, generator=generator) < 0.4).float()
+    return Batch(
+        bands=draw(steps, 10, *fine),
+        statics=draw(steps, 3, *fine),
+        background=draw(steps, 1, *fine),
+        age=4 * draw(steps, SLOTS, *coarse).clamp(-2, 2),
+        weight=weight,
+        value=draw(steps, SLOTS, *coarse) * weight,
+        innovation=draw(steps, SLOTS, *coarse) * weight,
+    )
+
+
+def cut(batch: Batch, tile: Tile) -> Batch:
+    """The part of a batch that a tile sees."""
+    rows, cols = tile.window
+    y, x = tile.coarse
+    fine = {name: getattr(batch, name)[..., rows, cols] for name in ("bands", "statics", "background")}
+    coarse = {name: getattr(batch, name)[..., y, x] for name in ("age", "weight", "value", "innovation")}
+    return Batch(**fine, **coarse)
