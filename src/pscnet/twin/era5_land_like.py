@@ -17,7 +17,7 @@ import numpy as np
 
 from pscnet.twin.noise import Waves
 from pscnet.twin.storms import RainMaker, day_of_year, model_storms
-from pscnet.twin.weather import ZERO, Air, Weather, potential_evaporation
+from pscnet.twin.weather import ZERO, Air, Synoptic, Weather, potential_evaporation
 from pscnet.twin.world import World, smooth
 
 CONTROLS = (None, "null", "perfect")
@@ -55,17 +55,25 @@ class LandModel:
         Restart fields, or None for a cold start.
     null : bool
         Hold season and climate.
+    synoptic : Synoptic, optional
+        The large-scale weather, where the truth of the same world has made it already.
     """
 
     def __init__(
-        self, world: World, hour: float, state: dict[str, np.ndarray] | None = None, null: bool = False
+        self,
+        world: World,
+        hour: float,
+        state: dict[str, np.ndarray] | None = None,
+        null: bool = False,
+        synoptic: Synoptic | None = None,
     ) -> None:
         self.grid, self.hour, self.null = world.grid, hour, null
         season = NULL_SEASON if null else None
         # Terrain as a 31 km atmosphere sees it, corrected to 9 km by a lapse rate that is right: half way between.
         self.elevation = (0.45 * world.elevation + 0.55 * smooth(world.elevation, 2.2)).astype("f4")
         self.wetness = np.full(world.grid.shape, 0.5, "f4") if null else smooth(world.wetness, 2.0)
-        self.weather = Weather(world.seed, world.grid, self.elevation, self.wetness, "model error", season)
+        synoptic = synoptic or Synoptic(world.seed, world.grid)
+        self.weather = Weather(synoptic, world.grid, self.elevation, self.wetness, True, season)
         self.rain = RainMaker(model_storms, world.seed, world.grid, threshold=0.02, season=season)
         self._soil(world)
         self.state = {k: v.astype("f4") for k, v in (state or self._start()).items()}

@@ -86,7 +86,8 @@ class _Run:
             parts["truth"] = {name: state[f"truth_{name}"] for name in TRUTH_STATE}
             parts["model"] = {name: state[f"model_{name}"] for name in era5_land_like.STATE}
         self.truth = Truth(world, hour, parts["truth"])
-        self.model = era5_land_like.LandModel(model_world, hour, parts["model"], null)
+        shared = None if null else self.truth.synoptic
+        self.model = era5_land_like.LandModel(model_world, hour, parts["model"], null, shared)
 
     def hour(self) -> tuple:
         """Surface of the truth and instants of the model now; then one hour forward, with the hour's totals."""

@@ -74,13 +74,30 @@ class Waves:
 
         A plane wave is the product of a wave in latitude and one in longitude: the sum is one matrix product.
         """
-        angle = self.phase + self.omega * day + np.outer(lat, self.ky)
-        angle_lon = np.outer(lon, self.kx)
-        rows = np.concatenate([self.amplitude * np.cos(angle), -self.amplitude * np.sin(angle)], axis=1)
-        columns = np.concatenate([np.cos(angle_lon), np.sin(angle_lon)], axis=1)
-        return rows.astype("f4") @ columns.astype("f4").T
+        return self.on(lat, lon).at(day)
+
+    def on(self, lat: np.ndarray, lon: np.ndarray) -> Gridded:
+        """The field prepared for many times on one rectilinear grid."""
+        along_lon = np.outer(lon, self.kx)
+        columns = np.concatenate([np.cos(along_lon), np.sin(along_lon)], axis=1).astype("f4").T
+        return Gridded(self, np.outer(lat, self.ky), np.ascontiguousarray(columns))
 
     def at(self, lat: np.ndarray, lon: np.ndarray, day: np.ndarray | float = 0.0) -> np.ndarray:
         """Values (n,) at n places, and times where ``day`` is an array (n,)."""
         angle = np.outer(lat, self.ky) + np.outer(lon, self.kx) + np.multiply.outer(np.asarray(day), self.omega)
         return np.cos(angle + self.phase) @ self.amplitude
+
+
+@dataclass(frozen=True)
+class Gridded:
+    """Waves on a grid: what does not change with time, made once."""
+
+    waves: Waves
+    along_lat: np.ndarray
+    columns: np.ndarray
+
+    def at(self, day: float) -> np.ndarray:
+        """Values (ny, nx) float32 at a time [day since 1970]."""
+        angle = self.waves.phase + self.waves.omega * day + self.along_lat
+        rows = np.concatenate([self.waves.amplitude * np.cos(angle), -self.waves.amplitude * np.sin(angle)], axis=1)
+        return rows.astype("f4") @ self.columns

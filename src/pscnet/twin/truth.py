@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pscnet.twin.storms import RainMaker, true_storms
-from pscnet.twin.weather import ZERO, Air, Weather, potential_evaporation
+from pscnet.twin.weather import ZERO, Air, Synoptic, Weather, potential_evaporation
 from pscnet.twin.world import World
 
 TOP, ROOT = 50.0, 350.0  # mm of soil in the layers
@@ -40,9 +40,16 @@ class Truth:
     ``state`` None starts from a plausible profile: run it for some weeks before believing it.
     """
 
-    def __init__(self, world: World, hour: float, state: dict[str, np.ndarray] | None = None) -> None:
+    def __init__(
+        self,
+        world: World,
+        hour: float,
+        state: dict[str, np.ndarray] | None = None,
+        synoptic: Synoptic | None = None,
+    ) -> None:
         self.world = world
-        self.weather = Weather(world.seed, world.grid, world.elevation, world.wetness)
+        self.synoptic = synoptic or Synoptic(world.seed, world.grid)
+        self.weather = Weather(self.synoptic, world.grid, world.elevation, world.wetness)
         self.rain = RainMaker(true_storms, world.seed, world.grid, threshold=0.12)
         # Slopes catch rain: up to a third more on crests and 15 % less in valleys (ours).
         self.orography = (1.0 + 0.25 * world.position).astype("f4")

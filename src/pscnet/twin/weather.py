@@ -54,65 +54,74 @@ def saturation_pressure(kelvin: np.ndarray) -> np.ndarray:
     return 611.2 * np.exp(17.67 * celsius / (celsius + 243.5))
 
 
+class Synoptic:
+    """The maps that move over a grid, made every three hours and interpolated linearly between.
+
+    Truth and reanalysis ask for the same hours in turn, so one instance can serve both.
+    """
+
+    def __init__(self, seed: int, grid: Grid) -> None:
+        waves = {
+            "activity": activity_waves(seed),
+            "warmth": Waves.draw(seed, "warmth", (900, 3500), slope=0.5, periods=(3.0, 14.0), modes=40),
+            "clouds": Waves.draw(seed, "clouds", (120, 700), slope=0.7, periods=(0.4, 3.0), modes=60),
+            "wind": Waves.draw(seed, "wind", (500, 3000), slope=0.7, periods=(1.0, 8.0), modes=40),
+            "error": Waves.draw(seed, "model error", (150, 900), slope=0.7, periods=(1.0, 10.0), modes=60),
+        }
+        self._waves = {name: wave.on(grid.lat, grid.lon) for name, wave in waves.items()}
+        self._held: dict[int, dict[str, np.ndarray]] = {}
+        self._now: tuple[float, dict[str, np.ndarray]] = (np.nan, {})
+
+    def maps(self, hour: float) -> dict[str, np.ndarray]:
+        """Maps (ny, nx) of mean 0 and standard deviation 1 at ``hour`` [hour since 1970]."""
+        if hour != self._now[0]:
+            before = int(hour // 3) * 3
+            for key in (before, before + 3):
+                if key not in self._held:
+                    self._held[key] = {name: waves.at(key / 24.0) for name, waves in self._waves.items()}
+            self._held = {key: self._held[key] for key in (before, before + 3)}
+            share = np.float32((hour - before) / 3.0)
+            early, late = self._held[before], self._held[before + 3]
+            self._now = hour, {name: early[name] + share * (late[name] - early[name]) for name in early}
+        return self._now[1]
+
+
 class Weather:
     """Hourly weather over a grid.
 
     Parameters
     ----------
-    seed : int
+    synoptic : Synoptic
+        The large-scale weather.
     grid : Grid
     elevation, wetness : ndarray (ny, nx) [m], [1]
         As the model in question sees them.
-    error : str or None
-        Name of the error waves to add (for a reanalysis), or None (for the truth).
+    reanalysis : bool
+        Add the errors of a reanalysis.
     season : float or None [day of year]
         Hold the season at this date.
     """
 
     def __init__(
         self,
-        seed: int,
+        synoptic: Synoptic,
         grid: Grid,
         elevation: np.ndarray,
         wetness: np.ndarray,
-        error: str | None = None,
+        reanalysis: bool = False,
         season: float | None = None,
     ) -> None:
-        self.grid, self.elevation, self.wetness, self.season = grid, elevation, wetness, season
-        self._waves = {
-            "activity": activity_waves(seed),
-            "warmth": Waves.draw(seed, "warmth", (900, 3500), slope=0.5, periods=(3.0, 14.0), modes=40),
-            "clouds": Waves.draw(seed, "clouds", (120, 700), slope=0.7, periods=(0.4, 3.0), modes=60),
-            "wind": Waves.draw(seed, "wind", (500, 3000), slope=0.7, periods=(1.0, 8.0), modes=40),
-        }
-        self._error = None
-        if error is not None:
-            self._error = Waves.draw(seed, error, (150, 900), slope=0.7, periods=(1.0, 10.0), modes=60)
-        self._held: dict[int, dict[str, np.ndarray]] = {}
+        self.synoptic, self.grid, self.elevation, self.wetness = synoptic, grid, elevation, wetness
+        self.reanalysis, self.season = reanalysis, season
 
     def date(self, hour: float) -> float:
         """The day since 1970 that sets the season."""
         day = hour / 24.0
         return day if self.season is None else self.season + day % 1.0
 
-    def _maps(self, hour: float) -> dict[str, np.ndarray]:
-        """The synoptic maps, computed every three hours and interpolated linearly."""
-        before = int(hour // 3) * 3
-        for key in (before, before + 3):
-            if key not in self._held:
-                names = dict(self._waves) if self._error is None else {**self._waves, "error": self._error}
-                self._held[key] = {
-                    name: waves.field(self.grid.lat, self.grid.lon, key / 24.0) for name, waves in names.items()
-                }
-        for key in [key for key in self._held if key not in (before, before + 3)]:
-            del self._held[key]
-        share = np.float32((hour - before) / 3.0)
-        early, late = self._held[before], self._held[before + 3]
-        return {name: early[name] + share * (late[name] - early[name]) for name in early}
-
     def air(self, hour: float, rain: np.ndarray) -> Air:
         """Weather (ny, nx) at ``hour`` [hour since 1970]; ``rain`` [mm h-1] darkens and cools."""
-        maps, day = self._maps(hour), self.date(hour)
+        maps, day = self.synoptic.maps(hour), self.date(hour)
         season = float(np.cos(2 * np.pi * (day_of_year(day) - 200.0) / 365.2425))
         wet_season = monsoon(day, self.wetness).astype("f4")
         raining = np.clip(rain / 0.5, 0, 1)
@@ -126,7 +135,7 @@ class Weather:
         daily = (5.2 + 3.2 * (1 - self.wetness)) * (1.15 - 0.6 * cloud) * np.cos(np.pi / 12 * (solar_hour - 14.5))
         t2m = mean + synoptic + daily - 1.2 * raining
         humidity = 0.38 + 0.28 * wet_season + 0.10 * maps["activity"] + 0.25 * raining - 0.018 * daily
-        if self._error is not None:
+        if self.reanalysis:
             # Reanalyses are too cold over the Plateau by 1 to 3 K, most in winter [e.g. Huai et al. 2021, ERA5-Land].
             t2m = t2m - 1.3 + 0.4 * season + 0.9 * maps["error"]
             humidity = humidity + 0.04 * maps["error"] + 0.04

@@ -33,7 +33,7 @@ def test_footprints_sum_to_one_and_have_the_antennas_width() -> None:
     matrix = footprint_matrix(world.grid, coarse)
     assert np.allclose(matrix.sum(axis=1), 1.0, atol=1e-5)
     row = matrix[matrix.shape[0] // 2].toarray().reshape(world.grid.shape)
-    y, x = np.indices(row.shape)
+    y, _ = np.indices(row.shape)
     mean = (row * y).sum()
     sigma = np.sqrt((row * (y - mean) ** 2).sum()) * 0.1 * 111.2
     assert abs(sigma * 2.3548 - FULL_WIDTH) < 0.06 * FULL_WIDTH
