@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -22,3 +29,100 @@ def realdata() -> Path:
     if not folder.is_dir():
         pytest.skip("real data folder ../shared/realdata is absent")
     return folder
+
+
+#: The smallest run that has every stage: 12 x 12 cells of the simulated Plateau, three months, one epoch.
+TINY = """\
+run: tiny
+source: twin
+region: {lat: [32.0, 33.1], lon: [91.0, 92.1]}
+period: {start: 2016-06, end: 2016-08}
+split: {train: [2016-06], validation: [2016-07], test: [2016-08]}
+predictors: [swvl1, stl1, tp, sd]
+model: {width: 8, heads: 2}
+training: {epochs: 1, device: cpu}
+downscale: {device: cpu}
+"""
+
+#: What the workflow needs of a checkout.
+PARTS = ("Snakefile", "config", "envs", "profiles", "src", "workflow")
+
+
+@dataclass
+class Workspace:
+    """A copy of the checkout in which the workflow may run."""
+
+    root: Path
+
+    def snakemake(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess:
+        """Run Snakemake; output and messages come together in ``stdout``."""
+        done = subprocess.run(
+            [sys.executable, "-m", "snakemake", *arguments],
+            cwd=self.root,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=1200,
+            check=False,
+        )
+        if check and done.returncode:
+            logs = [path.read_text() for path in sorted((self.root / "logs").rglob("*.log"))]
+            raise AssertionError("\n".join([done.stdout, *(log for log in logs if "Traceback" in log)]))
+        return done
+
+    def jobs(self, *arguments: str) -> dict[str, int]:
+        """Jobs by rule that a dry run of the tiny configuration plans, ``all`` left out."""
+        return planned(self.snakemake("-n", "--configfile", "tiny.yaml", *arguments).stdout)
+
+    @contextmanager
+    def edited(self, name: str, change: Callable[[str], str]) -> Iterator[None]:
+        """A text file with other content for a while."""
+        path = self.root / name
+        before = path.read_text()
+        path.write_text(change(before))
+        assert path.read_text() != before, f"the change to {name} changed nothing"
+        try:
+            yield
+        finally:
+            path.write_text(before)
+
+
+def planned(output: str) -> dict[str, int]:
+    """The job table of a dry run: rule to number of jobs, without ``all`` and ``total``."""
+    if "Nothing to be done" in output:
+        return {}
+    table = output.split("Job stats:\n")[-1].split("\n\n")[0]
+    counts = dict(re.findall(r"^(\w+) +(\d+)$", table, re.M))
+    return {rule: int(count) for rule, count in counts.items() if rule not in ("all", "total")}
+
+
+@pytest.fixture(scope="session")
+def make_workspace(tmp_path_factory) -> Callable[[str], Workspace]:
+    """Make copies of the checkout, each with the tiny configuration as ``tiny.yaml``."""
+
+    def make(name: str) -> Workspace:
+        root = tmp_path_factory.mktemp(name)
+        for part in PARTS:
+            source = REPOSITORY / part
+            if source.is_dir():
+                shutil.copytree(source, root / part, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+            else:
+                shutil.copy(source, root / part)
+        (root / "tiny.yaml").write_text(TINY)
+        return Workspace(root)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def workspace(make_workspace) -> Workspace:
+    """A copy of the checkout where nothing has run yet: for plans."""
+    return make_workspace("workspace")
+
+
+@pytest.fixture(scope="session")
+def tiny_run(make_workspace) -> Workspace:
+    """A copy of the checkout with a complete tiny run; whoever changes a file puts it back."""
+    space = make_workspace("tiny")
+    space.snakemake("--cores", "2", "--configfile", "tiny.yaml")
+    return space

@@ -1,7 +1,7 @@
 """Which file of which month: the months, neighbours and arguments that the workflow's rules ask for.
 
-A path pattern holds ``{run}`` and ``{month}``, such as ``build/{run}/smap/{month}.nc``. Nothing here reads data, so that
-a plan of many years is made in a moment.
+A path pattern holds ``{run}`` and ``{month}``, such as ``build/{run}/smap/{month}.nc``. Nothing here reads data, so
+that a plan of many years is made in a moment.
 """
 
 from __future__ import annotations

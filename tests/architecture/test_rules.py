@@ -1,0 +1,109 @@
+"""The workflow's layout and naming law, read from its files."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+WORKFLOW = REPOSITORY / "workflow"
+SCRIPTS = sorted((WORKFLOW / "scripts").glob("*.py"))
+
+NEEDED = {"input", "output", "log", "benchmark", "threads", "resources", "params", "conda", "message", "script"}
+
+
+def rules_in(text: str) -> dict[str, dict[str, str]]:
+    """Rules of a formatted rule file: name to directive to text."""
+    rules = {}
+    for name, body in re.findall(r"^rule (\w+):\n((?:    .*\n|\n)+)", text, re.M):
+        parts = re.split(r"^    (\w+):", body, flags=re.M)
+        rules[name] = dict(zip(parts[1::2], parts[2::2], strict=True))
+    return rules
+
+
+RULES = {
+    name: {**directives, "stage": path.stem}
+    for path in sorted((WORKFLOW / "rules").glob("*.smk"))
+    for name, directives in rules_in(path.read_text()).items()
+}
+
+
+def lacking(name: str, rule: dict[str, str]) -> list[str]:
+    """What a rule breaks of the conventions."""
+    complaints = [f"no {directive}" for directive in sorted(NEEDED - set(rule))]
+    if complaints:
+        return complaints
+    expected = {
+        "input": f'code=code_of("{name}")',
+        "log": f'"logs/{name}/{{run}}',
+        "benchmark": f'"runtimes/{name}/{{run}}',
+        "script": f'"../scripts/{name}.py"',
+    }
+    complaints += [f"{key} without {text}" for key, text in expected.items() if text not in rule[key]]
+    complaints += [f"resources without {key}" for key in ("mem_mb", "runtime") if f"{key}=" not in rule["resources"]]
+    complaints += ["the whole configuration as parameter"] * bool(re.search(r"=(config|PLAN\.config),", rule["params"]))
+    # lambdas and expand() stand among the values; every entry itself has a name
+    complaints += ["a parameter without name"] * bool(re.search(r"^ {8}[^\s\w]", rule["params"], re.M))
+    return complaints
+
+
+def test_rules_are_there():
+    assert len(RULES) >= 19
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_every_rule_is_complete(name):
+    assert lacking(name, RULES[name]) == []
+
+
+def test_an_incomplete_rule_is_found():
+    name, rule = next(iter(RULES.items()))
+    without = {key: text for key, text in rule.items() if key != "benchmark"}
+    assert lacking(name, without) == ["no benchmark"]
+    assert lacking("other_rule", rule) != []
+    assert "the whole configuration as parameter" in lacking(name, {**rule, "params": "\n        all=PLAN.config,\n"})
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_rules_are_named_after_their_stage(name):
+    assert name.startswith(f"{RULES[name]['stage']}_")
+
+
+def test_gpus_are_asked_for_by_training_and_downscaling_only():
+    assert {name for name in RULES if "gpu=" in RULES[name]["resources"]} == {"train_model", "downscale_month"}
+
+
+def test_every_rule_has_its_script_and_every_script_its_rule():
+    assert {path.stem for path in SCRIPTS} == set(RULES)
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)
+def test_scripts_are_thin(path):
+    text = path.read_text()
+    assert len(text.splitlines()) <= 40
+    assert "with log_to(snakemake.log[0]):" in text
+    assert not re.search(r"^\s*(if|for|while|def|class|try)\b", text, re.M), "logic belongs into the package"
+
+
+def test_every_wildcard_is_constrained():
+    snakefile = (REPOSITORY / "Snakefile").read_text()
+    patterns = "".join(rule["output"] + rule["log"] for rule in RULES.values())
+    used = set(re.findall(r"(?<!\{)\{(\w+)\}(?!\})", patterns)) - {"name"}  # the name of expand()
+    constrained = set(re.findall(r"^    (\w+)=", snakefile, re.M))
+    assert used <= constrained
+    assert "month" in used
+
+
+def test_the_snakefile_holds_targets_and_includes_only():
+    lines = (REPOSITORY / "Snakefile").read_text().splitlines()
+    assert len(lines) < 80
+    assert [line for line in lines if line.startswith("rule ")] == ["rule all:"]
+    assert not any(line.lstrip().startswith("def ") for line in lines)
+
+
+def test_raw_folders_are_neither_input_nor_output():
+    for name, rule in RULES.items():
+        assert "twin/raw" not in rule["input"] + rule["output"], name
+        assert "PLAN.config.archive" not in rule["input"] + rule["output"], name

@@ -1,0 +1,130 @@
+"""The plan of the workflow: what a dry run shows, and what a wrong configuration says."""
+
+from __future__ import annotations
+
+import time
+
+from pscnet.plan import WEIGHTS, Plan
+from pscnet.samples import geometry
+
+PLATEAU_MONTHS, SCORED_MONTHS = 36, 12
+
+
+def test_the_real_run_is_planned_without_data_and_accounts(workspace, capsys):
+    began = time.perf_counter()
+    output = workspace.snakemake("-n").stdout
+    seconds = time.perf_counter() - began
+    with capsys.disabled():
+        print(f"\ndry run of the 36-month plan: {seconds:.1f} s")
+    from_conftest = output.split("Job stats:\n")[-1]
+    for rule, count in {
+        "archive_manifest": 2 * PLATEAU_MONTHS,
+        "regrid_era5_land": PLATEAU_MONTHS,
+        "regrid_smap": PLATEAU_MONTHS,
+        "regrid_weights": 6,
+        "dataset_bands": PLATEAU_MONTHS,
+        "dataset_normaliser": 1,
+        "train_model": 1,
+        "downscale_month": PLATEAU_MONTHS,
+        "product_month": PLATEAU_MONTHS,
+        "verify_product": PLATEAU_MONTHS,
+        "verify_references": SCORED_MONTHS,
+        "verify_heldout": 1,
+        "verify_scores": 1,
+        "report_page": 1,
+    }.items():
+        assert f"{rule} {count}" in " ".join(from_conftest.split()), rule
+    assert "Raw files are missing in archive, a folder that does not exist" in output
+    assert "SMAP is absent in all 36 months" in output
+    assert seconds < 20
+
+
+def test_the_demo_is_planned(workspace):
+    output = workspace.snakemake("-n", "--configfile", "config/demo.yaml").stdout
+    assert "twin_month" in output
+    assert "archive_manifest" not in output
+
+
+def test_an_overlay_of_six_lines_is_enough(workspace):
+    (workspace.root / "six.yaml").write_text(
+        "run: six\n"
+        "archive: elsewhere\n"
+        "region: {lat: [-32, -27], lon: [116, 122]}\n"
+        "period: {start: 2020-01, end: 2020-01}\n"
+        "predictors: [swvl1]\n"
+        "samples: {window_days: 4, buffer_days: 4}\n"
+    )
+    output = workspace.snakemake("-n", "--configfile", "six.yaml").stdout
+    assert "results/six/product/sm_six_10km_3h_2020-01.nc" in output
+    assert "Raw files are missing in elsewhere" in output
+
+
+def test_a_wrong_configuration_gets_a_message_and_no_traceback(workspace):
+    done = workspace.snakemake("-n", "--configfile", "tiny.yaml", "--config", "traning={seed: 1}", check=False)
+    assert done.returncode != 0
+    assert "traning: unknown key; the nearest valid key is 'training'" in done.stdout
+    assert "Traceback" not in done.stdout
+
+
+def test_only_verify_rules_can_read_the_truth(workspace):
+    rows = [
+        line.split("\t")
+        for line in workspace.snakemake("--detailed-summary", "--configfile", "tiny.yaml").stdout.splitlines()
+        if line.count("\t") >= 6
+    ]
+    header, *jobs = rows
+    rule, inputs, made = (header.index(name) for name in ("rule", "input-file(s)", "output_file"))
+    readers = {job[rule] for job in jobs if "/truth/" in job[inputs]}
+    assert readers == {"verify_scores"}
+    assert {job[rule] for job in jobs if "/truth/" in job[made]} == {"twin_month"}
+    # The control: what the twin is for does flow on, so the table is of this run and complete.
+    assert {"train_model", "downscale_month", "report_page"} <= {job[rule] for job in jobs}
+    assert any("/predictors/" in job[inputs] for job in jobs if job[rule] == "train_model")
+
+
+def plan(**changes):
+    keys = {
+        "run": "r",
+        "source": "twin",
+        "region": {"lat": [32.0, 33.1], "lon": [91.0, 92.1]},
+        "period": {"start": "2016-01", "end": "2016-12"},
+    }
+    return Plan(keys | changes)
+
+
+def test_neighbours_end_with_the_period():
+    year = plan()
+    assert year.previous("{run}/{month}", "2016-01") == []
+    assert year.previous("{run}/{month}", "2016-02") == ["r/2016-01"]
+    assert year.around("{run}/{month}", "2016-12") == ["r/2016-11", "r/2016-12"]
+    assert year.up_to("{run}/{month}", "2016-01") == ["r/2016-01"]
+
+
+def test_spans_have_no_gap():
+    split = {"train": ["2016-02", "2016-03"], "validation": ["2016-10"], "test": ["2016-06"]}
+    year = plan(split=split)
+    assert year.span_months("train", "validation") == [f"2016-{month:02d}" for month in range(1, 12)]
+    assert year.span_months("test") == ["2016-05", "2016-06", "2016-07"]
+    assert year.part_months("validation", "train") == ["2016-02", "2016-03", "2016-10"]
+
+
+def test_weight_files_are_those_that_the_net_needs():
+    assert geometry.WEIGHTS == WEIGHTS
+    assert plan().weights("middle_to_coarse") == "build/r/weights/conservative_M18_M36.nc"
+
+
+def test_the_hash_leaves_out_what_does_not_change_values():
+    split = {"train": ["2016-02", "2016-03"], "validation": ["2016-10"], "test": ["2016-06"]}
+    one = plan(split=split)
+    same = plan(
+        split=split,
+        run="other",
+        archive="elsewhere",
+        report={"colormap": "viridis"},
+        period={"start": "2016-01", "end": "2017-03"},
+    )
+    assert one.config_hash() == same.config_hash()
+    assert one.config_hash() != plan(split=split, training={"seed": 1}).config_hash()
+    later = plan(split=split, downscale={"batch_steps": 2})
+    assert one.config_hash() != later.config_hash()
+    assert one.config_hash(without=["downscale"]) == later.config_hash(without=["downscale"])
