@@ -66,22 +66,6 @@ def test_a_wrong_configuration_gets_a_message_and_no_traceback(workspace):
     assert "Traceback" not in done.stdout
 
 
-def test_only_verify_rules_can_read_the_truth(workspace):
-    rows = [
-        line.split("\t")
-        for line in workspace.snakemake("--detailed-summary", "--configfile", "tiny.yaml").stdout.splitlines()
-        if line.count("\t") >= 6
-    ]
-    header, *jobs = rows
-    rule, inputs, made = (header.index(name) for name in ("rule", "input-file(s)", "output_file"))
-    readers = {job[rule] for job in jobs if "/truth/" in job[inputs]}
-    assert readers == {"verify_scores"}
-    assert {job[rule] for job in jobs if "/truth/" in job[made]} == {"twin_month"}
-    # The control: what the twin is for does flow on, so the table is of this run and complete.
-    assert {"train_model", "downscale_month", "report_page"} <= {job[rule] for job in jobs}
-    assert any("/predictors/" in job[inputs] for job in jobs if job[rule] == "train_model")
-
-
 def plan(**changes):
     keys = {
         "run": "r",
