@@ -249,6 +249,26 @@ def test_values_that_are_no_elevation_are_refused(tmp_path, change, options, mes
         open_elevation(path, GRID)
 
 
+def test_one_bad_pixel_among_thousands_is_found(tmp_path):
+    def field(lat, lon):
+        heights = hills(lat, lon)
+        heights[50, 60] = 32767
+        return heights
+
+    with pytest.raises(SourceError, match=r"\.\.32767\. This looks like a no-data value"):
+        open_elevation(geographic(tmp_path / "dem.tif", dtype="int16", nodata=None, field=field), GRID)
+
+
+def test_a_mask_band_is_respected(tmp_path):
+    path = geographic(tmp_path / "dem.tif", nodata=None)
+    with rasterio.open(path, "r+") as file:
+        mask = np.full(file.shape, 255, np.uint8)
+        mask[:, 49:] = 0  # from 90.48 E
+        file.write_mask(mask)
+    got = open_elevation(path, GRID)
+    assert np.isnan(got.sel(lon=slice(90.6, None))).all() and np.isfinite(got.sel(lon=slice(None, 90.4))).all()
+
+
 def test_units_of_the_file_are_read(tmp_path):
     with pytest.raises(SourceError, match="elevation in m; found unit 'feet'"):
         open_elevation(netcdf(tmp_path / "dem.nc", units="feet"), GRID)
