@@ -42,7 +42,8 @@ class TinyRegion:
 
 def small_net(seed: int = 0, **changes) -> PSCNet:
     """An untrained net whose head is not zero, so that every part of it shows in the answer."""
-    spec = PSCNetSpec(**({"predictors": 2, "bands": 5, "statics": 3, "window_days": 8, "width": 8, "heads": 2} | changes))
+    size = {"predictors": 2, "bands": 5, "statics": 3, "window_days": 8, "width": 8, "heads": 2}
+    spec = PSCNetSpec(**(size | changes))
     torch.manual_seed(seed)
     net = PSCNet(spec)
     with torch.no_grad():
