@@ -54,7 +54,7 @@ def test_an_overlay_of_six_lines_is_enough(workspace):
         "predictors: [swvl1]\n"
         "samples: {window_days: 4, buffer_days: 4}\n"
     )
-    output = workspace.snakemake("-n", "--configfile", "six.yaml").stdout
+    output = workspace.snakemake("-n", "--quiet", "host", "--configfile", "six.yaml").stdout
     assert "results/six/product/sm_six_10km_3h_2020-01.nc" in output
     assert "Raw files are missing in elsewhere" in output
 
