@@ -48,21 +48,22 @@ lock: pyproject.toml
 
 clean:
 	rm -rf build logs runtimes .snakemake
-	find . -name __pycache__ -not -path './archive/*' -prune -exec rm -rf {} +
+	find src workflow tests -name __pycache__ -prune -exec rm -rf {} +
 
 # One environment; what was installed last for each purpose is remembered by a stamp.
-$(BIN)/python:
+$(VENV)/venv.stamp:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 	    echo "Python 3.11 or newer is needed; '$(PYTHON)' is $$($(PYTHON) --version 2>/dev/null || echo not there)." >&2; \
 	    echo "Name another one: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)" >&2; exit 1; }
-	@$(PYTHON) -m venv $(VENV) || { \
+	@$(PYTHON) -m venv --clear $(VENV) || { \
 	    echo "The venv module of '$(PYTHON)' does not work (on Debian: apt install python3-venv)." >&2; \
 	    rm -rf $(VENV); exit 1; }
+	@touch $@
 
 EXTRA_demo :=
 EXTRA_test := [test]
 EXTRA_dev := [dev]
 
-$(VENV)/%.stamp: envs/requirements.lock pyproject.toml | $(BIN)/python
+$(VENV)/%.stamp: envs/requirements.lock pyproject.toml | $(VENV)/venv.stamp
 	$(PIP) install --constraint envs/requirements.lock --editable '.$(EXTRA_$*)'
 	@touch $@
