@@ -17,6 +17,8 @@ min_version("9.0")
 PACKAGE_ROOT = os.path.join(workflow.basedir, "src")
 sys.path.insert(0, PACKAGE_ROOT)
 os.environ.update(PYTHONPATH=os.pathsep.join([PACKAGE_ROOT, *filter(None, [os.environ.get("PYTHONPATH")])]))
+# Threads that wait for each other in a loop make a job many times slower when another one wants their core.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 from pscnet.config import ConfigError
 from pscnet.plan import Plan

@@ -182,6 +182,7 @@ class Training(Section):
     batch_steps: int = Field(4, ge=1, description="Overpass stamps in a batch.")
     learning_rate: float = Field(3e-3, gt=0, lt=1, description="Peak learning rate of AdamW.")
     weight_decay: float = Field(0.03, ge=0, description="Weight decay of AdamW.")
+    threads: int = Field(4, ge=1, description="CPU threads; small regions train fastest with 1.")
     scale_weights: tuple[float, float, float] = Field(
         (0.25, 0.25, 1.0), description="Loss weights of the 36 km, 18 km and 10 km fields."
     )
@@ -193,6 +194,7 @@ class Downscale(Section):
     device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto takes a GPU where there is one.")
     tile: int | Literal["auto"] = Field("auto", description="Fine cells a side of a tile; auto: whole box up to 400.")
     batch_steps: int = Field(8, ge=1, description="Time steps computed together.")
+    threads: int = Field(2, ge=1, description="CPU threads of a month's job.")
     variance_factor: float = Field(
         2.0,
         gt=0,

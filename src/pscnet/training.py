@@ -194,7 +194,7 @@ class Trainer:
         ):
             mean, variance = footprint_means(self.net(batch, self.geometry), self.geometry)["10km"]
             ratio = (target.value - mean) ** 2 / (variance + target.extra_variance)
-            total += float((ratio * target.used).sum())
+            total += float(torch.where(target.used > 0, ratio, 0.0).sum())
             count += float(target.used.sum())
         return total / count if count else 1.0
 

@@ -19,14 +19,14 @@ rule downscale_month:
         "runtimes/downscale_month/{run}_{month}.tsv"
     conda:
         "../../envs/pscnet.yaml"
-    threads: 2
+    threads: PLAN.config.downscale.threads
     resources:
         mem_mb=4000,
         runtime=120,
         gpu=PLAN.gpus("downscale"),
     params:
         names=PLAN.config.predictors,
-        options=PLAN.section("downscale"),
+        options=PLAN.section("downscale", without=["threads"]),
     message:
         "Downscaling {wildcards.month}"
     script:

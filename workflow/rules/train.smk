@@ -20,7 +20,7 @@ rule train_model:
         "runtimes/train_model/{run}_{model}.tsv"
     conda:
         "../../envs/pscnet.yaml"
-    threads: 8
+    threads: PLAN.config.training.threads
     resources:
         mem_mb=16000,
         runtime=720,
@@ -28,7 +28,7 @@ rule train_model:
     params:
         months=PLAN.span_months("train", "validation"),
         model=PLAN.section("model", without=["name"]),
-        options=PLAN.section("training"),
+        options=PLAN.section("training", without=["threads"]),
         window_days=PLAN.config.samples.window_days,
         leave_out_hours=PLAN.config.samples.leave_out_hours,
         split=PLAN.split_blocks,

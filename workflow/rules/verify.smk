@@ -45,7 +45,7 @@ rule verify_heldout:
         "runtimes/verify_heldout/{run}.tsv"
     conda:
         "../../envs/pscnet.yaml"
-    threads: 2
+    threads: PLAN.config.downscale.threads
     resources:
         mem_mb=8000,
         runtime=120,

@@ -1,0 +1,251 @@
+"""Training: exact resume, seeds, early stopping; checkpoints; tiles; and that no scored retrieval gets in."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import xarray as xr
+
+from pscnet import downscale, training
+from pscnet.checkpoint import CheckpointError, read_checkpoint, write_tensors
+from pscnet.samples.bands import SampleError
+from pscnet.samples.retrievals import Retrievals
+from pscnet.training import Options, Trainer, train_files
+from pscnet.validation.heldout import write_heldout
+from tests.unit.samples.conftest import made_run  # noqa: F401 (fixture)
+from tests.unit.samples.run import MONTHS, PREDICTORS
+
+MODEL = {"width": 8, "heads": 2, "blocks": 1, "squeeze_km": 60.0, "dropout": 0.1}
+OPTIONS = Options(epochs=3, patience=9, batch_steps=6)
+
+
+def train(run, output: Path, options: Options = OPTIONS, **changes) -> Path:
+    given = {
+        "months": MONTHS, "predictors": run.files("predictors"), "bands": run.files("bands"),
+        "coarse": run.files("coarse"), "smap": run.files("smap"), "static": run.static, "normaliser": run.normaliser,
+        "weights": run.weights, "split": run.split, "model": MODEL, "options": options, "window_days": 8,
+        "leave_out_hours": 6, "config_hash": "test", "output": output, "curve": output.with_suffix(".csv"),
+    }  # fmt: skip
+    train_files(**(given | changes))
+    return output
+
+
+@pytest.fixture(scope="module")
+def trained(made_run, tmp_path_factory) -> Path:  # noqa: F811
+    return train(made_run, tmp_path_factory.mktemp("model") / "pscnet.safetensors")
+
+
+def weights_of(path: Path) -> dict[str, torch.Tensor]:
+    return read_checkpoint(path).weights
+
+
+def equal(a: Path, b: Path) -> bool:
+    first, second = weights_of(a), weights_of(b)
+    return all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_a_killed_run_resumes_to_the_same_weights(made_run, trained, tmp_path, monkeypatch):  # noqa: F811
+    output = tmp_path / "pscnet.safetensors"
+    save = Trainer._save
+
+    def die_after_second_epoch(self, path, fingerprint):
+        save(self, path, fingerprint)
+        if self.progress.epoch == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Trainer, "_save", die_after_second_epoch)
+    with pytest.raises(KeyboardInterrupt):
+        train(made_run, output)
+    assert not output.exists()
+    assert (tmp_path / "pscnet.resume.safetensors").exists()
+    monkeypatch.setattr(Trainer, "_save", save)
+    epochs = []
+    monkeypatch.setattr(Trainer, "_epoch", lambda self, plain=Trainer._epoch: epochs.append(0) or plain(self))
+    train(made_run, output)
+    assert len(epochs) == 1, "only the missing epoch is run"
+    assert equal(output, trained)
+    assert not (tmp_path / "pscnet.resume.safetensors").exists()
+
+
+def test_a_resume_file_of_other_options_is_not_used(made_run, trained, tmp_path, monkeypatch):  # noqa: F811
+    output = tmp_path / "pscnet.safetensors"
+    resume = tmp_path / "pscnet.resume.safetensors"
+    write_tensors(resume, {"net.x": torch.zeros(1)}, {"fingerprint": "other", "progress": {}})
+    train(made_run, output)
+    assert equal(output, trained)
+
+
+def test_a_damaged_resume_file_is_not_used(made_run, trained, tmp_path):  # noqa: F811
+    output = tmp_path / "pscnet.safetensors"
+    (tmp_path / "pscnet.resume.safetensors").write_bytes(b"half a file")
+    train(made_run, output)
+    assert equal(output, trained)
+
+
+def test_the_seed_decides(made_run, trained, tmp_path):  # noqa: F811
+    other = train(made_run, tmp_path / "a.safetensors", dataclasses.replace(OPTIONS, seed=1))
+    assert not equal(other, trained)
+
+
+def test_training_learns(trained):
+    rows = np.genfromtxt(trained.with_suffix(".csv"), delimiter=",", names=True)
+    assert rows["validation_loss"][-1] < rows["validation_loss"][0]
+    assert list(rows["epoch"]) == [1, 2, 3]
+
+
+def test_early_stopping_keeps_the_best(made_run, tmp_path, monkeypatch):  # noqa: F811
+    losses = iter([0.5, 0.4, 0.6, 0.7, 0.1])
+    monkeypatch.setattr(Trainer, "evaluate", lambda self, store: next(losses))
+    output = train(made_run, tmp_path / "a.safetensors", dataclasses.replace(OPTIONS, epochs=5, patience=2))
+    checkpoint = read_checkpoint(output)
+    assert checkpoint.scores == {"validation_loss": 0.4, "epoch": 2}
+
+
+def test_a_loss_that_is_not_finite_stops_with_names(made_run, tmp_path, monkeypatch):  # noqa: F811
+    plain = training.area_average_loss
+    monkeypatch.setattr(training, "area_average_loss", lambda *args: plain(*args) * torch.nan)
+    with pytest.raises(SampleError, match=r"the loss is not finite at 2020-05-\d\d.*learning_rate"):
+        train(made_run, tmp_path / "a.safetensors")
+
+
+def test_a_checkpoint_comes_back_in_three_lines(trained):
+    checkpoint = read_checkpoint(trained)
+    net = checkpoint.net()
+    assert checkpoint.spec.predictors == len(PREDICTORS)
+    assert all(torch.equal(net.state_dict()[name], tensor) for name, tensor in checkpoint.weights.items())
+
+
+def test_a_checkpoint_of_other_channels_is_refused(made_run, trained):  # noqa: F811
+    with pytest.raises(CheckpointError, match=r"channels of the data.*lacks d2m:day.*besides stl1:day.*train again"):
+        downscale.Downscaler(trained, made_run.static, made_run.weights, ["swvl1", "tp", "d2m"])
+
+
+def test_a_checkpoint_of_another_grid_is_refused(made_run, trained):  # noqa: F811
+    checkpoint = read_checkpoint(trained)
+    weights = downscale.read_weight_set(made_run.weights)["fine_to_coarse"]
+    moved = weights.src.window(slice(1, None), slice(None))
+    with pytest.raises(CheckpointError, match=r"fine grid of the data: shape \[19, 23\] expected, found \[20, 23\]"):
+        checkpoint.require("c", moved, weights.dst, checkpoint.normaliser.channels)
+
+
+@pytest.mark.parametrize("content", [b"", b"<html>not found</html>", b"\x80\x04pickle"])
+def test_a_file_that_is_no_checkpoint_is_refused(tmp_path, content):
+    path = tmp_path / "a.safetensors"
+    path.write_bytes(content)
+    with pytest.raises(CheckpointError, match=r"a\.safetensors: a checkpoint .* expected"):
+        read_checkpoint(path)
+
+
+def fields(run, checkpoint: Path, folder: Path, **options) -> xr.Dataset:
+    output = folder / "month.nc"
+    downscale.write_month(
+        run.files("predictors")[1], run.files("bands")[0], run.files("coarse"), run.files("smap"), run.static,
+        run.weights, checkpoint, PREDICTORS, output, **options,
+    )  # fmt: skip
+    with xr.open_dataset(output) as data:
+        return data.load()
+
+
+def test_the_answer_does_not_depend_on_tile_or_batch(made_run, trained, tmp_path):  # noqa: F811
+    whole = fields(made_run, trained, tmp_path)
+    tiled = fields(made_run, trained, tmp_path, tile=8, batch_steps=3)
+    for name in ("soil_moisture", "soil_moisture_uncertainty"):
+        assert np.isfinite(whole[name]).any()
+        np.testing.assert_allclose(tiled[name], whole[name], atol=1e-5)
+    assert (tiled["flag"] == whole["flag"]).all()
+
+
+def test_every_land_cell_has_a_value_and_sea_none(made_run, trained, tmp_path):  # noqa: F811
+    month = fields(made_run, trained, tmp_path)
+    with xr.open_dataset(made_run.static) as static:
+        region = static["region"].values > 0
+    assert month.sizes["time"] == 30 * 8
+    for name in ("soil_moisture", "soil_moisture_uncertainty"):
+        assert np.isfinite(month[name].values[:, region]).all()
+        assert np.isnan(month[name].values[:, ~region]).all()
+    assert (month["soil_moisture_uncertainty"].values[:, region] > 0).all()
+    assert (month["flag"].values[:, ~region] == 32).all()
+    assert ((month["flag"].values[:, region] & 8) > 0).mean() > 0.99
+
+
+def test_the_last_month_works_without_a_following_one(made_run, trained, tmp_path):  # noqa: F811
+    output = tmp_path / "m.nc"
+    downscale.write_month(
+        made_run.files("predictors")[2], made_run.files("bands")[1], made_run.files("coarse")[1:],
+        made_run.files("smap")[1:], made_run.static, made_run.weights, trained, PREDICTORS, output,
+    )  # fmt: skip
+    assert output.exists()
+
+
+def heldout(run, checkpoint: Path, output: Path, smap: list[Path]) -> xr.Dataset:
+    write_heldout(
+        MONTHS, run.files("predictors"), run.files("bands"), run.files("coarse"), smap, run.static, run.weights,
+        checkpoint, PREDICTORS, run.split, output,
+    )  # fmt: skip
+    with xr.open_dataset(output) as data:
+        return data.load()
+
+
+def change_overpass(run, folder: Path, stamp: str) -> list[Path]:
+    """SMAP files in which the retrievals of one half-orbit are raised by 0.2."""
+    paths = []
+    for path in run.files("smap"):
+        paths.append(folder / path.name)
+        shutil.copy(path, paths[-1])
+    with xr.open_dataset(paths[2]) as data:
+        data = data.load()
+    slot = round(float((np.datetime64(stamp) - np.datetime64("2020-07-01")) / np.timedelta64(12, "h")))
+    data["soil_moisture"][slot] += 0.2
+    assert np.isfinite(data["soil_moisture"][slot]).any()
+    data.to_netcdf(paths[2])
+    return paths
+
+
+def depends_on_scored(run, checkpoint: Path, folder: Path) -> set[str]:
+    """The methods whose held-out values change when the scored overpass itself is changed."""
+    plain = heldout(run, checkpoint, folder / "plain.nc", run.files("smap"))
+    stamp = str(np.unique(plain["time"].values)[len(np.unique(plain["time"].values)) // 2])[:16]
+    changed = heldout(run, checkpoint, folder / "changed.nc", change_overpass(run, folder, stamp))
+    at = plain["time"].values == np.datetime64(stamp)
+    assert at.any()
+    assert not np.allclose(plain["smap"][at], changed["smap"][at])
+    methods = ("pscnet", "era5_land", "era5_land_rescaled", "smap_interpolated")
+    return {name for name in methods if not np.array_equal(plain[name][at], changed[name][at])}
+
+
+def test_no_path_sees_the_scored_overpass(made_run, trained, tmp_path):  # noqa: F811
+    assert depends_on_scored(made_run, trained, tmp_path) == set()
+
+
+def test_a_planted_leak_is_found(made_run, trained, tmp_path, monkeypatch):  # noqa: F811
+    """The control: with leaving-out switched off, the same check names the net and interpolated SMAP."""
+    around = Retrievals.around
+    monkeypatch.setattr(Retrievals, "around", lambda self, stamps, window, hours: around(self, stamps, window, None))
+    assert depends_on_scored(made_run, trained, tmp_path) == {"pscnet", "smap_interpolated"}
+
+
+def test_training_never_sees_its_targets(made_run, tmp_path, monkeypatch):  # noqa: F811
+    """Every batch of training and validation leaves its overpass out, and no test retrieval is input."""
+    seen = []
+    around = Retrievals.around
+
+    def watched(self, stamps, window, hours):
+        found = around(self, stamps, window, hours)
+        for position, stamp in enumerate(stamps):
+            used = found.weight[position] > 0
+            seen.append((np.abs(found.age[position][used]).min() * 24, stamp + found.age[position][used].max() * DAY))
+        return found
+
+    monkeypatch.setattr(Retrievals, "around", watched)
+    train(made_run, tmp_path / "a.safetensors", dataclasses.replace(OPTIONS, epochs=1))
+    assert len(seen) > 50
+    assert min(hours for hours, _ in seen) > 6
+    assert max(latest for _, latest in seen) < np.datetime64("2020-07-01T02", "ns")
+
+
+DAY = np.timedelta64(86400 * 10**9, "ns")
