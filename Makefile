@@ -65,5 +65,6 @@ EXTRA_test := [test]
 EXTRA_dev := [dev]
 
 $(VENV)/%.stamp: envs/requirements.lock pyproject.toml | $(VENV)/venv.stamp
-	$(PIP) install --constraint envs/requirements.lock --editable '.$(EXTRA_$*)'
+	@echo "Installing into $(VENV)/ (the first time takes a few minutes) ..."
+	@$(PIP) install --quiet --constraint envs/requirements.lock --editable '.$(EXTRA_$*)'
 	@touch $@
