@@ -71,6 +71,8 @@ class Downscaler:
         Steps computed together, at most; fewer where the box is large.
     variance_factor : float
         Variance of a 10 km error over that of its 36 km mean.
+    systematic_std : float [m3 m-3]
+        Error that the residuals against SMAP do not show.
 
     Raises
     ------
@@ -88,6 +90,7 @@ class Downscaler:
         tile: int | str = "auto",
         batch_steps: int = 8,
         variance_factor: float = 1.0,
+        systematic_std: float = 0.0,
     ) -> None:
         self.checkpoint: Checkpoint = read_checkpoint(checkpoint)
         self.weights = read_weight_set(weights)
@@ -103,7 +106,7 @@ class Downscaler:
             (t.window[0].stop - t.window[0].start) * (t.window[1].stop - t.window[1].start) for t in self.tiles
         )
         self.batch_steps = max(1, min(batch_steps, LARGEST_BATCH // largest))
-        self.variance_factor = variance_factor
+        self.variance_factor, self.systematic_std = variance_factor, systematic_std
         self.owner = owners(self.weights["fine_to_coarse"])
 
     @torch.no_grad()
@@ -164,12 +167,13 @@ class Downscaler:
         """Standard deviation of a 10 km value [m3 m-3] from the net's total variance (standardised).
 
         The total variance of a footprint mean is scaled to the validation residuals, the known retrieval noise is
-        taken out, and the rest is raised from the footprint to the pixel by ``variance_factor``.
+        taken out, and the rest is raised from the footprint to the pixel by ``variance_factor``; the systematic part
+        is added in squares.
         """
         normaliser = self.maker.normaliser
         total = variance * self.checkpoint.variance_scale * normaliser.target_std**2
         field = np.maximum(total - normaliser.noise**2, LEAST_FIELD_SHARE * total)
-        return np.sqrt(self.variance_factor * field).astype("f4")
+        return np.sqrt(self.variance_factor * field + self.systematic_std**2).astype("f4")
 
     def _flags(self, raw: Mapping[str, np.ndarray], weight: np.ndarray, retrievals: Retrievals, bands) -> np.ndarray:
         """Bits of :data:`pscnet.variables.FLAG_BITS`; what the predictors do not tell is not set."""
@@ -220,6 +224,7 @@ def write_month(
     tile: int | str = "auto",
     batch_steps: int = 8,
     variance_factor: float = 1.0,
+    systematic_std: float = 0.0,
     threads: int = 1,
 ) -> None:
     """Downscale one month.
@@ -235,12 +240,14 @@ def write_month(
     weights : paths of :data:`pscnet.samples.geometry.WEIGHTS`
     names : predictor names in channel order
     output : path to write
-    device, tile, batch_steps, variance_factor : see :class:`Downscaler`
+    device, tile, batch_steps, variance_factor, systematic_std : see :class:`Downscaler`
     threads : int
         CPU threads of torch.
     """
     torch.set_num_threads(threads)
-    downscaler = Downscaler(checkpoint, static, weights, names, device, tile, batch_steps, variance_factor)
+    downscaler = Downscaler(
+        checkpoint, static, weights, names, device, tile, batch_steps, variance_factor, systematic_std
+    )
     retrievals = Retrievals.from_files(smap, coarse, downscaler.maker.normaliser.background)
     with xr.open_dataset(predictors) as data:
         times = data["time"].values

@@ -54,7 +54,7 @@ rule verify_heldout:
         names=PLAN.config.predictors,
         split=PLAN.split_blocks,
         buffer_days=PLAN.config.samples.buffer_days,
-        options=PLAN.section("downscale", without=["variance_factor", "threads"]),
+        options=PLAN.section("downscale", without=["variance_factor", "systematic_std", "threads"]),
     message:
         "Held-out SMAP of the test split"
     script:
