@@ -134,6 +134,8 @@ class Plan:
         """
         aside = {"run", "archive", "stations", "report", "period", "product", *without}
         keys = {key: value for key, value in self.config.model_dump(mode="json").items() if key not in aside}
+        for section in {"training", "downscale"} & set(keys):
+            keys[section].pop("threads")  # how fast, not what
         return provenance.digest({**keys, "split": self.split_blocks})
 
     @property

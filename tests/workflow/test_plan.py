@@ -108,6 +108,7 @@ def test_the_hash_leaves_out_what_does_not_change_values():
         period={"start": "2016-01", "end": "2017-03"},
     )
     assert one.config_hash() == same.config_hash()
+    assert one.config_hash() == plan(split=split, training={"threads": 3}).config_hash()
     assert one.config_hash() != plan(split=split, training={"seed": 1}).config_hash()
     later = plan(split=split, downscale={"batch_steps": 2})
     assert one.config_hash() != later.config_hash()
