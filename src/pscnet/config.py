@@ -93,7 +93,7 @@ class CoarseGrid(Section):
     """The grid of the satellite retrievals."""
 
     kind: Literal["ease2"] = Field("ease2", description="EASE-Grid 2.0 global.")
-    name: Literal["M36", "M09"] = Field("M36", description="M36 (36 km, SPL3SMP) or M09 (9 km).")
+    name: Literal["M36"] = Field("M36", description="M36: the 36 km cells of SPL3SMP.")
 
 
 class Grids(Section):

@@ -5,6 +5,7 @@ import warnings
 import netCDF4
 import numpy as np
 import pytest
+from ismn.interface import ISMN_Interface
 
 from pscnet.twin import stations
 
@@ -13,10 +14,9 @@ from .conftest import MONTHS, Paths
 
 @pytest.fixture(scope="module")
 def archive(twin: Paths, tmp_path_factory: pytest.TempPathFactory):
-    interface = pytest.importorskip("ismn.interface")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return interface.ISMN_Interface(
+        return ISMN_Interface(
             str(twin.raw / "ismn"), parallel=False, meta_path=str(tmp_path_factory.mktemp("ismn")),
         )  # fmt: skip
 
