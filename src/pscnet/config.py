@@ -199,7 +199,7 @@ class Downscale(Section):
         1.4, gt=0, description="Variance of a 10 km error over that of its 36 km mean (twin worlds of other seeds)."
     )
     systematic_std: float = Field(
-        0.033, ge=0, lt=0.5, description="Error [m3 m-3] that agreement with SMAP cannot see: its bias, static detail."
+        0.034, ge=0, lt=0.5, description="Error [m3 m-3] that agreement with SMAP cannot see: its bias, static detail."
     )
 
     @field_validator("tile")
@@ -276,6 +276,16 @@ class Config(Section):
     product: Product = Field(Product(), description="Product files.")
     report: Report = Field(Report(), description="Report.")
     twin: Twin = Field(Twin(), description="The simulated Plateau.")
+
+    @field_validator("source", mode="before")
+    @classmethod
+    def _source(cls, value: Any) -> Any:
+        if value == "fetch":
+            raise ValueError(
+                "fetching over the network is not in this version: download the files, name their folder in archive, "
+                "and type source: archive"
+            )
+        return value
 
     @field_validator("predictors")
     @classmethod
