@@ -5,19 +5,18 @@ Unknown keys are refused with the nearest valid key; checks across fields say wh
 
 from __future__ import annotations
 
-import difflib
+import datetime
 import json
-import re
 import sys
-import types
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from pscnet.complaints import DEVICE, RUN, complaints, nearest, section_of
 from pscnet.grids import Grid, GridError, check_box, ease2_grid, halved, regular_grid
-from pscnet.timeaxis import PARTS, Split, TimeError, make_split, months
+from pscnet.timeaxis import PARTS, Split, TimeError, is_month, make_split, months
 from pscnet.variables import ERA5_LAND
 
 #: Variables of the ERA5-Land background; the first is the one rescaled to SMAP.
@@ -32,6 +31,13 @@ class Section(BaseModel):
     """A group of keys; keys that it does not know are refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def _month(value: Any) -> str:
+    """A month as text; YAML reads 2016-01 as text, but 2016-01-15 as a date and 2016 as a number."""
+    if not is_month(str(value)):
+        raise ValueError(f"'{value}' is no month: type year and month, such as 2016-01")
+    return str(value)
 
 
 class Region(Section):
@@ -60,10 +66,7 @@ class Period(Section):
     @field_validator("start", "end", mode="before")
     @classmethod
     def _month(cls, value: Any) -> str:
-        text = str(value)[:7] if hasattr(value, "isoformat") else str(value)
-        if not re.fullmatch(r"\d{4}-(0[1-9]|1[0-2])", text):
-            raise ValueError(f"{value!r} is no month: type it as 2016-01")
-        return text
+        return _month(value)
 
     @model_validator(mode="after")
     def _order(self) -> Period:
@@ -75,11 +78,22 @@ class Period(Section):
 
 
 class SplitMonths(Section):
-    """Blocks of time of the three parts: months (2016-05) or days (2016-05-01/2016-05-20, both included)."""
+    """Blocks of time of the three parts: months (2016-05), or ranges of months or days with both ends included.
+
+    Ranges are written 2016-05/2016-07 and 2016-05-01/2016-05-20.
+    """
 
     train: list[str] = Field(description="Blocks on which the net and the normaliser are fitted.")
     validation: list[str] = Field(description="Blocks for early stopping and calibration.")
     test: list[str] = Field(description="Blocks that are only scored.")
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _days(cls, entries: Any) -> Any:
+        """YAML reads a day alone as a date; here it is a block like any other."""
+        if not isinstance(entries, list):
+            return entries
+        return [str(entry) if isinstance(entry, datetime.date) else entry for entry in entries]
 
 
 class FineGrid(Section):
@@ -157,6 +171,11 @@ class Samples(Section):
             raise ValueError(f"time_scales_days {self.time_scales_days}: type them ascending, such as [1.5, 5, 15]")
         if self.time_scales_days[0] <= 0.5:
             raise ValueError("time_scales_days: the 24-hour mean takes what is faster; start above 0.5 days")
+        if self.leave_out_hours >= 24 * self.window_days:
+            raise ValueError(
+                f"leave_out_hours {self.leave_out_hours:g} leaves nothing of window_days {self.window_days:g}: "
+                "type fewer hours, or a wider window"
+            )
         return self
 
 
@@ -175,7 +194,7 @@ class Training(Section):
     """How the net learns."""
 
     seed: int = Field(0, ge=0, description="Seed of weights, order and dropout.")
-    device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto takes a GPU where there is one.")
+    device: str = Field("auto", pattern=DEVICE, description="auto takes a GPU where there is one.")
     precision: Literal["float32", "bf16"] = Field("float32", description="bf16: autocast of the net's products.")
     epochs: int = Field(40, ge=1, description="Most passes over the training overpasses.")
     patience: int = Field(6, ge=1, description="Epochs without a better validation loss before stopping.")
@@ -187,11 +206,18 @@ class Training(Section):
         (0.25, 0.25, 1.0), description="Loss weights of the 36 km, 18 km and 10 km fields."
     )
 
+    @field_validator("scale_weights")
+    @classmethod
+    def _weights(cls, weights: tuple[float, float, float]) -> tuple[float, float, float]:
+        if min(weights) < 0 or weights[-1] == 0:
+            raise ValueError(f"{list(weights)}: weights are not negative, and the last, of the 10 km field, is not 0")
+        return weights
+
 
 class Downscale(Section):
     """How the product's fields are computed."""
 
-    device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto takes a GPU where there is one.")
+    device: str = Field("auto", pattern=DEVICE, description="auto takes a GPU where there is one.")
     tile: int | Literal["auto"] = Field("auto", description="Fine cells a side of a tile; auto: whole box up to 400.")
     batch_steps: int = Field(8, ge=1, description="Time steps computed together.")
     threads: int = Field(2, ge=1, description="CPU threads of a month's job.")
@@ -232,6 +258,18 @@ class Report(Section):
         [], description="Latitude and longitude of places with time series; default: five spread over the region."
     )
 
+    @field_validator("range")
+    @classmethod
+    def _range(cls, limits: tuple[float, float]) -> tuple[float, float]:
+        if limits[0] >= limits[1]:
+            raise ValueError(f"{list(limits)}: the lower limit comes first, such as [0.0, 0.45]")
+        return limits
+
+    @field_validator("month", mode="before")
+    @classmethod
+    def _month(cls, value: Any) -> str | None:
+        return None if value is None else _month(value)
+
 
 class Twin(Section):
     """The simulated Plateau (source: twin)."""
@@ -249,9 +287,7 @@ DEFAULT_PREDICTORS = ["swvl1", "swvl2", "stl1", "t2m", "d2m", "tp", "e", "ssrd",
 class Config(Section):
     """The whole configuration."""
 
-    run: str = Field(
-        pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", description="Name of the run: results/{run}/, build/{run}/."
-    )
+    run: str = Field(pattern=RUN, description="Name of the run: results/{run}/, build/{run}/.")
     source: Literal["twin", "archive"] = Field(
         "archive", description="twin: the built-in simulated Plateau; archive: provider files in a folder."
     )
@@ -292,32 +328,52 @@ class Config(Section):
     def _predictors(cls, names: list[str]) -> list[str]:
         for name in names:
             if name not in ERA5_LAND:
-                long = {v.request: v.short for v in ERA5_LAND.values()}
-                hint = long.get(name) or _nearest(name, [*ERA5_LAND, *long])
-                raise ValueError(f"{name!r} is no ERA5-Land short name; did you mean {hint!r}?")
+                shorts = {variable.request: variable.short for variable in ERA5_LAND.values()}
+                alike = nearest(name, [*ERA5_LAND, *shorts])
+                hint = ERA5_LAND[shorts.get(alike, alike)]
+                raise ValueError(
+                    f"{name!r} is no ERA5-Land short name; did you mean {hint.short!r} ({hint.long_name})? "
+                    f"Valid: {', '.join(ERA5_LAND)}"
+                )
         if len(set(names)) != len(names):
-            raise ValueError(f"{names}: a predictor is listed twice")
+            twice = sorted({name for name in names if names.count(name) > 1})
+            raise ValueError(f"{', '.join(twice)} is listed twice: take one out")
         if BACKGROUND not in names:
             raise ValueError(f"{BACKGROUND} is missing: the background is made of it; add it to the list")
         return names
 
     @model_validator(mode="after")
     def _across(self) -> Config:
-        try:
-            self.make_split()
-            self.coarse_grid()
-            self.fine_grid()
-        except (TimeError, GridError) as error:
-            raise ValueError(str(error)) from error
         if self.samples.buffer_days < self.samples.window_days:
             raise ValueError(
                 f"samples.buffer_days {self.samples.buffer_days:g} is shorter than samples.window_days "
                 f"{self.samples.window_days:g}, so test retrievals would be training input: type buffer_days: "
                 f"{self.samples.window_days:g} or more"
             )
-        if self.report.month is not None and self.report.month not in self.months():
-            raise ValueError(f"report.month {self.report.month} is not in the period: type one of its months")
+        try:
+            self.make_split()
+        except TimeError as error:
+            raise ValueError(str(error)) from error
+        try:
+            self.coarse_grid()
+            self.fine_grid()
+        except GridError as error:
+            raise ValueError(f"region, grids: {error}") from error
+        self._check_report()
         return self
+
+    def _check_report(self) -> None:
+        if self.report.month is not None and self.report.month not in self.months():
+            raise ValueError(
+                f"report.month {self.report.month} is not in the period {self.period.start} to {self.period.end}: "
+                "type one of its months, or leave it out"
+            )
+        (south, north), (west, east) = self.region.lat, self.region.lon
+        for lat, lon in self.report.places:
+            if not (south <= lat <= north and west <= lon <= east):
+                raise ValueError(
+                    f"report.places: [{lat:g}, {lon:g}] lies outside the region; a place is [latitude, longitude]"
+                )
 
     def months(self) -> list[str]:
         """The months of the period."""
@@ -353,55 +409,12 @@ def load(mapping: Mapping[str, Any]) -> Config:
     ConfigError
         With one line a complaint: the key, what is wrong, what to type.
     """
+    if not isinstance(mapping, Mapping):
+        raise ConfigError(f"configuration: keys with values expected, such as run: my_run (found {mapping!r})")
     try:
         return Config.model_validate(mapping)
     except ValidationError as error:
-        raise ConfigError("\n".join(_complaint(item) for item in _one_branch(error.errors()))) from None
-
-
-def _one_branch(items: list[Any]) -> list[Any]:
-    """Of an ``"auto" or section`` key, keep the complaints about the alternative that was meant."""
-    sections = {item["loc"][0] for item in items if "SplitMonths" in item["loc"] and item["type"] != "model_type"}
-    return [
-        item
-        for item in items
-        if not (item["type"] == "literal_error" and item["loc"][0] in sections) and item["type"] != "model_type"
-    ]
-
-
-def _complaint(item: Mapping[str, Any]) -> str:
-    place = [str(part) for part in item["loc"] if part not in ("SplitMonths", "literal['auto']")]
-    key = ".".join(place)
-    if item["type"] == "extra_forbidden":
-        valid = _keys_at(place[:-1])
-        return (
-            f"{key}: unknown key; the nearest valid key is {_nearest(place[-1], valid)!r} (valid: {', '.join(valid)})"
-        )
-    if item["type"] == "missing":
-        return f"{key}: missing; add it"
-    message = item["msg"].removeprefix("Value error, ")
-    found = "" if item["type"] == "value_error" else f" (found {item['input']!r})"
-    return f"{key}: {message}{found}" if key else f"{message}{found}"
-
-
-def _keys_at(place: list[str]) -> list[str]:
-    section: type[BaseModel] = Config
-    for name in place:
-        section = _section_of(section.model_fields[name].annotation) or section
-    return list(section.model_fields)
-
-
-def _section_of(annotation: Any) -> type[BaseModel] | None:
-    """The section class inside an annotation such as ``Literal["auto"] | SplitMonths``."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    if get_origin(annotation) in (Union, types.UnionType, Annotated):
-        return next((found for part in get_args(annotation) if (found := _section_of(part))), None)
-    return None
-
-
-def _nearest(name: str, valid: list[str]) -> str:
-    return (difflib.get_close_matches(name, valid, 1, 0.0) or valid)[0]
+        raise ConfigError("\n".join(complaints(error, Config))) from None
 
 
 def json_schema() -> str:
@@ -417,7 +430,7 @@ def key_table() -> str:
 
     def walk(section: type[BaseModel], prefix: str) -> None:
         for name, field in section.model_fields.items():
-            inner = _section_of(field.annotation)
+            inner = section_of(field.annotation)
             if inner and get_origin(field.annotation) is None:
                 walk(inner, f"{prefix}{name}.")
                 continue
@@ -434,7 +447,7 @@ def key_table() -> str:
 def _type_name(annotation: Any) -> str:
     if isinstance(annotation, type) and not get_args(annotation):
         return annotation.__name__
-    if _section_of(annotation):
+    if section_of(annotation):
         return "auto or the keys below"
     return str(annotation).replace("typing.", "").replace("NoneType", "None")
 

@@ -5,6 +5,7 @@ All times are UTC, ``datetime64[ns]``; months are strings ``YYYY-MM``.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -15,6 +16,9 @@ import pandas as pd
 #: Hours between two stamps of the product, and stamps a day.
 STEP_HOURS = 3
 STEPS_PER_DAY = 24 // STEP_HOURS
+
+#: Farthest that a retrieval lies from its stamp.
+HALF_STEP = np.timedelta64(30 * STEP_HOURS, "m").astype("m8[ns]")
 
 #: Names of the parts of a split, in the order in which "auto" lays them out.
 PARTS = ("train", "validation", "test")
@@ -30,6 +34,11 @@ class TimeError(ValueError):
     """A period, month or split that cannot be used."""
 
 
+def is_month(text: str) -> bool:
+    """Whether ``text`` is a month as this project writes it, ``YYYY-MM``."""
+    return re.fullmatch(r"\d{4}-(0[1-9]|1[0-2])", text) is not None
+
+
 def months(start: str, end: str) -> list[str]:
     """All months from ``start`` to ``end``, both included.
 
@@ -38,10 +47,9 @@ def months(start: str, end: str) -> list[str]:
     TimeError
         When either is no month, or ``end`` comes before ``start``.
     """
-    try:
-        first, last = pd.Period(start, "M"), pd.Period(end, "M")
-    except ValueError as error:
-        raise TimeError(f"period {start!r} to {end!r}: expected months such as 2016-01") from error
+    if not (is_month(start) and is_month(end)):
+        raise TimeError(f"period {start!r} to {end!r}: expected months such as 2016-01")
+    first, last = pd.Period(start, "M"), pd.Period(end, "M")
     if last < first:
         raise TimeError(f"period {start} to {end}: the end lies before the start")
     return [str(period) for period in pd.period_range(first, last, freq="M")]
@@ -98,7 +106,8 @@ class Split:
 
     A training sample may see retrievals up to one window away on both sides. Samples nearer than
     ``buffer_days`` to a block of a part that is touched later (validation, then test) are therefore left out, so
-    that no training or validation sample sees a test retrieval, and no training sample a validation one.
+    that no training or validation sample sees a test retrieval, and no training sample a validation one. A retrieval
+    belongs to its nearest stamp, so those of a block begin up to half a step before it; the buffer counts from there.
     """
 
     blocks: Mapping[str, tuple[Block, ...]]
@@ -119,7 +128,7 @@ class Split:
         buffer = np.timedelta64(round(self.buffer_days * 86400), "s").astype("m8[ns]")
         for later in PARTS[PARTS.index(part) + 1 :]:
             for block in self.blocks[later]:
-                inside &= ~((times >= block.start - buffer) & (times < block.end + buffer))
+                inside &= ~((times >= block.start - HALF_STEP - buffer) & (times < block.end + buffer))
         return inside
 
     def months(self, part: str) -> list[str]:
@@ -154,22 +163,39 @@ class Split:
 
 
 def parse_block(text: str) -> Block:
-    """A block from ``YYYY-MM`` (a month) or ``YYYY-MM-DD/YYYY-MM-DD`` (days, both included)."""
+    """A block from a month or a day (``YYYY-MM``, ``YYYY-MM-DD``) or a range of them (``2016-05/2016-07``).
+
+    Both ends of a range are included.
+
+    Raises
+    ------
+    TimeError
+        For anything else, and for a range that ends before it starts.
+    """
+    ends = text.split("/")
     try:
-        if "/" in text:
-            first, last = text.split("/")
-            block = Block(
-                np.datetime64(first, "ns"), np.datetime64(last, "D").astype("M8[ns]") + np.timedelta64(1, "D")
-            )
-        else:
-            if len(text) != 7:
-                raise ValueError(text)
-            block = Block(*month_bounds(text))
+        if len(ends) > 2:
+            raise ValueError("a range has two ends")
+        bounds = [_bounds(end) for end in ends]
     except ValueError as error:
-        raise TimeError(f"split entry {text!r}: expected a month (2016-05) or days (2016-05-01/2016-05-20)") from error
+        raise TimeError(
+            f"split entry {text!r}: expected a month (2016-05), months (2016-05/2016-07) "
+            "or days (2016-05-01/2016-05-20)"
+        ) from error
+    block = Block(bounds[0][0], bounds[-1][1])
     if block.end <= block.start:
         raise TimeError(f"split entry {text!r}: the end lies before the start")
     return block
+
+
+def _bounds(text: str) -> tuple[np.datetime64, np.datetime64]:
+    """First instant of a month or day, and of the next one."""
+    if is_month(text):
+        return month_bounds(text)
+    if not re.fullmatch(r"\d{4}-\d{2}-\d{2}", text):
+        raise ValueError(text)
+    day = np.datetime64(text, "D")
+    return day.astype("M8[ns]"), (day + 1).astype("M8[ns]")
 
 
 def make_split(split: str | Mapping[str, Sequence[str]], period: tuple[str, str], buffer_days: float) -> Split:
@@ -203,13 +229,27 @@ def make_split(split: str | Mapping[str, Sequence[str]], period: tuple[str, str]
             raise TimeError(f"split.{part} {_show(block)} overlaps split.{other} {_show(rival)}: take it out of one")
     made = Split(blocks, buffer_days)
     for part in PARTS:
+        if not blocks[part]:
+            raise TimeError(f"split.{part} is empty: give it at least one month or day, or set split: auto")
         days = made.usable_days(part)
         if days < 1:
             raise TimeError(
                 f"split.{part}: {days:.1f} days remain after the buffer of {buffer_days:g} days to the later parts; "
-                "give it longer blocks, or set samples.window_days and samples.buffer_days lower"
+                f"{_remedy(blocks, buffer_days)}"
             )
     return made
+
+
+def _remedy(blocks: Mapping[str, tuple[Block, ...]], buffer_days: float) -> str:
+    """What to type when a buffer leaves nothing: the longest whole buffer that leaves a day to every part."""
+    for days in range(int(np.ceil(buffer_days)) - 1, 0, -1):
+        shorter = Split(blocks, days)
+        if all(shorter.usable_days(part) >= 1 for part in PARTS):
+            return (
+                "lengthen the period or the part's blocks, or set samples.window_days and samples.buffer_days to "
+                f"{days} or less"
+            )
+    return "lengthen the period or the part's blocks"
 
 
 def _auto_blocks(period: tuple[str, str]) -> dict[str, tuple[Block, ...]]:
