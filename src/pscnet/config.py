@@ -153,7 +153,7 @@ class Smap(Section):
 class Samples(Section):
     """What the net sees around the time of its answer."""
 
-    window_days: float = Field(8, gt=0, le=30, description="SMAP retrievals this far away, on both sides, are input.")
+    window_days: float = Field(8, gt=0, le=28, description="SMAP retrievals this far away, on both sides, are input.")
     buffer_days: float = Field(8, ge=0, le=60, description="Gap between samples of different parts of the split.")
     leave_out_hours: float = Field(
         6,
@@ -187,6 +187,9 @@ class Model(Section):
     heads: int = Field(4, ge=1, le=16, description="Attention heads (time kernels) over the SMAP retrievals.")
     blocks: int = Field(1, ge=1, le=8, description="Spatial blocks at each scale.")
     squeeze_km: float = Field(100, gt=0, description="Size of the squeeze-and-excitation neighbourhood [km].")
+    regional_km: float = Field(
+        160, gt=0, description="Size of the box that parts lasting fields into regional mean and local anomaly [km]."
+    )
     dropout: float = Field(0.1, ge=0, lt=1, description="Share of feature channels dropped in training.")
 
 
@@ -194,7 +197,7 @@ class Training(Section):
     """How the net learns."""
 
     seed: int = Field(0, ge=0, description="Seed of weights, order and dropout.")
-    device: str = Field("auto", pattern=DEVICE, description="auto takes a GPU where there is one.")
+    device: str = Field("auto", pattern=DEVICE, description="auto: a GPU where there is one; on a cluster type cuda.")
     precision: Literal["float32", "bf16"] = Field("float32", description="bf16: autocast of the net's products.")
     epochs: int = Field(40, ge=1, description="Most passes over the training overpasses.")
     patience: int = Field(6, ge=1, description="Epochs without a better validation loss before stopping.")
@@ -217,7 +220,7 @@ class Training(Section):
 class Downscale(Section):
     """How the product's fields are computed."""
 
-    device: str = Field("auto", pattern=DEVICE, description="auto takes a GPU where there is one.")
+    device: str = Field("auto", pattern=DEVICE, description="auto: a GPU where there is one; on a cluster type cuda.")
     tile: int | Literal["auto"] = Field("auto", description="Fine cells a side of a tile; auto: whole box up to 400.")
     batch_steps: int = Field(8, ge=1, description="Time steps computed together.")
     threads: int = Field(2, ge=1, description="CPU threads of a month's job.")

@@ -20,9 +20,13 @@ from torch import Tensor, nn
 from pscnet.nets.fusion import HEAD_REACH, BandFusion, RetrievalAttention
 from pscnet.nets.operators import GridOperator, MaskedMean
 from pscnet.nets.separable import SeparableBlock
+from pscnet.nets.squeeze import box_mean
 
 #: Names of the scales, coarse to fine, and their nominal cell sizes [km].
 SCALES = {"36km": 36.0, "18km": 18.0, "10km": 10.0}
+
+#: Static channels that are no fields: sine and cosine of the season, the last ones.
+SEASON = 2
 
 
 @dataclass(frozen=True)
@@ -32,7 +36,9 @@ class PSCNetSpec:
     Attributes
     ----------
     predictors, bands, statics : int
-        Dynamic predictors, bands of each, and static channels (season included).
+        Dynamic predictors, bands of each (the slowest last), and static channels (the season's two last).
+    regional_km : float
+        Size of the box whose mean is the regional part of lasting fields [km].
     window_days : float
         Reach of the SMAP window [day].
     """
@@ -45,6 +51,7 @@ class PSCNetSpec:
     heads: int = 4
     blocks: int = 1
     squeeze_km: float = 100.0
+    regional_km: float = 160.0
     dropout: float = 0.1
 
     def as_dict(self) -> dict:
@@ -122,7 +129,8 @@ class PSCNet(nn.Module):
         self.spec = spec
         width = spec.width
         self.attention = RetrievalAttention(spec.heads, spec.window_days)
-        extra = spec.statics + 1 + self.attention.features
+        self.regional_radius = max(1, round(spec.regional_km / SCALES["10km"] / 2))
+        extra = 2 * spec.statics - SEASON + spec.predictors + 1 + self.attention.features
         self.fusion = BandFusion(spec.predictors, spec.bands, extra, width)
         self.enter = nn.ModuleDict(
             {
@@ -149,12 +157,17 @@ class PSCNet(nn.Module):
     def _radius(self, size_km: float) -> int:
         return max(1, round(self.spec.squeeze_km / size_km / 2))
 
-    @property
-    def reach_coarse_cells(self) -> int:
-        """How many 36 km cells away an input can matter to an answer: the overlap that tiles need."""
-        in_cells = {"36km": 1.0, "18km": 0.5, "10km": 0.35}
+    def reach_coarse_cells(self, fine_share: float) -> int:
+        """How many coarse cells away an input can matter to an answer: the overlap that tiles need.
+
+        Parameters
+        ----------
+        fine_share : float
+            Side of a fine cell over that of a coarse cell.
+        """
+        in_cells = {"36km": 1.0, "18km": 0.5, "10km": fine_share}
         spatial = sum(block.reach * in_cells[scale] for scale, blocks in self.blocks.items() for block in blocks)
-        return math.ceil(HEAD_REACH + spatial + 2 * len(SCALES))
+        return math.ceil(HEAD_REACH + spatial + self.regional_radius * in_cells["10km"] + 2 * len(SCALES))
 
     def forward(self, batch: Batch, geometry: Geometry) -> Answer:
         """Fields at 36, 18 and 10 km.
@@ -183,7 +196,8 @@ class PSCNet(nn.Module):
         }
         smap = {scale: self._against(analysed, background[scale]) for scale, analysed in smap.items()}
         fine_mask = (geometry.fine_weight > 0).float()
-        fine = self.fusion(batch.bands, torch.cat([batch.statics, batch.background, smap["10km"]], 1)) * fine_mask
+        bands, statics = self._regional_and_local(batch, geometry.fine_weight)
+        fine = self.fusion(bands, torch.cat([statics, batch.background, smap["10km"]], 1)) * fine_mask
         fine = self.dropout(fine)
 
         answer = Answer()
@@ -197,6 +211,22 @@ class PSCNet(nn.Module):
         features = self._space("10km", features, geometry.fine_weight)
         self._answer(answer, "10km", features, background, smap, heads)
         return answer
+
+    def _regional_and_local(self, batch: Batch, weight: Tensor) -> tuple[Tensor, Tensor]:
+        """Split what hardly changes in time (level bands, static fields) into regional means and local anomalies.
+
+        Over a region, moisture and height may go together the other way round than they do within a valley. A local
+        anomaly varies from one 36 km cell to the next as well as inside a cell, so what is learnt from footprints about
+        anomalies holds inside them too; an absolute value would carry the regional relation into the fine detail.
+        """
+        spec = self.spec
+        series = batch.bands.reshape(batch.bands.shape[0], spec.predictors, spec.bands, *batch.bands.shape[2:])
+        fields, season = batch.statics[:, :-SEASON], batch.statics[:, -SEASON:]
+        lasting = torch.cat([series[:, :, -1], fields], 1)
+        regional = box_mean(torch.where(weight > 0, lasting, 0.0), weight, self.regional_radius)
+        local = lasting - regional
+        series = torch.cat([series[:, :, :-1], local[:, : spec.predictors, None]], 2)
+        return series.reshape(batch.bands.shape), torch.cat([local[:, spec.predictors :], regional, season], 1)
 
     def _against(self, analysed: Tensor, background: Tensor) -> Tensor:
         """Values of the heads as differences from the background at the time of the answer."""

@@ -9,14 +9,14 @@ import torch
 import xarray as xr
 from torch import Tensor
 
-from pscnet.nets.pscnet import Batch
+from pscnet.nets.pscnet import SEASON, Batch
 from pscnet.samples.bands import SampleError
 from pscnet.samples.geometry import Tile
 from pscnet.samples.normaliser import CLIP, STATICS, Normaliser
 from pscnet.samples.retrievals import RetrievalSet
 
 #: Channels of the statics: the fields and the season.
-STATIC_CHANNELS = len(STATICS) + 2
+STATIC_CHANNELS = len(STATICS) + SEASON
 
 #: Share of the training range by which a predictor may leave it before its pixel is flagged as extrapolated.
 EXTRAPOLATION_MARGIN = 0.1
@@ -39,11 +39,10 @@ class InputMaker:
             self.lat, self.lon = data["lat"].values, data["lon"].values
         self.land = fields["land"] > 0
         self.region = fields["region"] > 0
-        fields["detail"] = normaliser.background.detail
-        if fields["detail"].shape != self.land.shape:
+        if normaliser.background.detail.shape != self.land.shape:
             raise SampleError(
                 f"{static}: fields of {self.land.shape} cells, but the normaliser was made on "
-                f"{fields['detail'].shape}: it belongs to another region"
+                f"{normaliser.background.detail.shape}: it belongs to another region"
             )
         stacked = np.stack([fields[name] for name in STATICS])
         scaled = (stacked - normaliser.static_mean[:, None, None]) / normaliser.static_std[:, None, None]
