@@ -13,8 +13,9 @@ import xarray as xr
 
 from pscnet.checkpoint import Checkpoint, read_checkpoint
 from pscnet.devices import choose_device
+from pscnet.nets import PSCNet
 from pscnet.samples.bands import BandStream, channel_names
-from pscnet.samples.geometry import make_geometry, make_tiles, read_weight_set
+from pscnet.samples.geometry import cell_share, make_geometry, make_tiles, read_weight_set
 from pscnet.samples.inputs import InputMaker
 from pscnet.samples.retrievals import Retrievals
 from pscnet.sources.atomic import replacing
@@ -98,9 +99,9 @@ class Downscaler:
         self.checkpoint.require(checkpoint, fine, coarse, channel_names(predictors, self.checkpoint.time_scales_days))
         self.maker = InputMaker(self.checkpoint.normaliser, static, self.checkpoint.window_days)
         self.device = choose_device(device)
-        self.net = self.checkpoint.net().to(self.device).eval()
+        self.net: PSCNet = self.checkpoint.net().to(self.device).eval()
         size = tile if isinstance(tile, int) else (None if max(fine.shape) <= LARGEST_TILE else LARGEST_TILE)
-        self.tiles = make_tiles(fine, coarse, size, self.net.reach_coarse_cells)
+        self.tiles = make_tiles(fine, coarse, size, self.net.reach_coarse_cells(cell_share(fine, coarse)))
         self._geometries = {}
         largest = max(
             (t.window[0].stop - t.window[0].start) * (t.window[1].stop - t.window[1].start) for t in self.tiles
@@ -248,7 +249,9 @@ def write_month(
     downscaler = Downscaler(
         checkpoint, static, weights, names, device, tile, batch_steps, variance_factor, systematic_std
     )
-    retrievals = Retrievals.from_files(smap, coarse, downscaler.maker.normaliser.background)
+    retrievals = Retrievals.from_files(
+        smap, coarse, downscaler.maker.normaliser.background, downscaler.maker.normaliser.noise
+    )
     with xr.open_dataset(predictors) as data:
         times = data["time"].values
     shape = (len(times), *downscaler.maker.land.shape)

@@ -32,6 +32,7 @@ def area_average_loss(
     geometry: Geometry,
     target: Tensor,
     extra_variance: Tensor,
+    precision: Tensor,
     used: Tensor,
     scale_weights: Sequence[float],
 ) -> Tensor:
@@ -48,6 +49,8 @@ def area_average_loss(
         Standardised retrievals; anything where not used.
     extra_variance : Tensor (batch, 1, y, x)
         Noise variance of the retrieval beyond that of a recommended one, standardised.
+    precision : Tensor (batch, 1, y, x)
+        Precision relative to that of a recommended retrieval.
     used : Tensor (batch, 1, y, x)
         1 at observed cells that the tile covers, 0 elsewhere.
     scale_weights : weights of the 36, 18 and 10 km fields
@@ -63,7 +66,7 @@ def area_average_loss(
     for weight, (mean, variance) in zip(scale_weights, footprint_means(answer, geometry).values(), strict=True):
         error2 = torch.where(used > 0, (target - mean) ** 2, 0.0)
         spread = torch.where(used > 0, variance + extra_variance, 1.0).clamp(min=1e-6)
-        fit = error2 / (1.0 + extra_variance)
+        fit = error2 * precision
         likelihood = spread.log() + error2.detach() / spread
         total = total + weight * 0.5 * ((fit + likelihood) * used).sum() / count
     return total / sum(scale_weights)

@@ -149,8 +149,12 @@ class Plan:
         return None if self.config.twin.control == "none" else self.config.twin.control
 
     def gpus(self, section: str) -> int:
-        """GPUs that a job asks for: none where the configuration names the CPU."""
-        return 0 if getattr(self.config, section).device == "cpu" else 1
+        """GPUs that a job asks for: one where the configuration names it, or says auto and this machine has one.
+
+        On a cluster, whose login node may have none, the configuration names it.
+        """
+        device = getattr(self.config, section).device
+        return int(device.startswith("cuda") or (device == "auto" and Path("/dev/nvidia0").exists()))
 
     @cached_property
     def test_months(self) -> list[str]:

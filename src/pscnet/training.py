@@ -7,6 +7,7 @@ import hashlib
 import json
 import logging
 import math
+import shutil
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
@@ -157,7 +158,13 @@ class Trainer:
         with autocast:
             answer = self.net(batch, self.geometry)
         return area_average_loss(
-            answer, self.geometry, target.value, target.extra_variance, target.used, self.options.scale_weights
+            answer,
+            self.geometry,
+            target.value,
+            target.extra_variance,
+            target.precision,
+            target.used,
+            self.options.scale_weights,
         )
 
     def _learning_rate(self, step: int) -> float:
@@ -185,18 +192,17 @@ class Trainer:
 
     @torch.no_grad()
     def calibrate(self, store: SampleStore) -> float:
-        """Mean of squared residuals over predicted variances: the factor by which variances have to grow."""
+        """The factor by which predicted variances have to grow for squared residuals to fit them on average."""
         self.net.eval()
-        total, count = 0.0, 0.0
+        parts = []
         order = np.arange(len(store))
         for batch, target, _ in store.batches(
             order, self.options.batch_steps, self.tile, self.leave_out_hours, self.device
         ):
             mean, variance = footprint_means(self.net(batch, self.geometry), self.geometry)["10km"]
-            ratio = (target.value - mean) ** 2 / (variance + target.extra_variance)
-            total += float(torch.where(target.used > 0, ratio, 0.0).sum())
-            count += float(target.used.sum())
-        return total / count if count else 1.0
+            used = target.used > 0
+            parts.append([part[used] for part in ((target.value - mean) ** 2, variance, target.extra_variance)])
+        return variance_scale(*(torch.cat(column) for column in zip(*parts, strict=True)))
 
     def _note(self, train_loss: float, validation_loss: float, seconds: float) -> None:
         progress = self.progress
@@ -258,6 +264,16 @@ class Trainer:
         return f"the loss is not finite at {', '.join(str(stamp)[:16] for stamp in stamps)}; {blame}"
 
 
+def variance_scale(error2: Tensor, variance: Tensor, extra: Tensor) -> float:
+    """The s for which the mean of ``error2 / (s * variance + extra)`` is 1, by bisection; all (n,)."""
+    low, high = -10.0, 10.0
+    for _ in range(60):
+        middle = 0.5 * (low + high)
+        too_small = float((error2 / (math.exp(middle) * variance + extra)).mean()) > 1.0
+        low, high = (middle, high) if too_small else (low, middle)
+    return math.exp(0.5 * (low + high))
+
+
 def _with_prefix(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
@@ -304,8 +320,10 @@ def train_files(
     statistics = Normaliser.read(normaliser)
     files = month_files(months, predictors, bands, coarse, smap)
     maker = InputMaker(statistics, static, window_days)
-    retrievals = Retrievals.from_files([f.smap for f in files], [f.coarse for f in files], statistics.background)
-    retrievals.hide(split.part_of_blocks("test", retrievals.time))
+    retrievals = Retrievals.from_files(
+        [f.smap for f in files], [f.coarse for f in files], statistics.background, statistics.noise
+    )
+    retrievals.hide(split.part_of_blocks("test", retrievals.stamp))
     weight_set = read_weight_set(weights)
     fine, coarse_grid = weight_set["fine_to_coarse"].src, weight_set["fine_to_coarse"].dst
     (tile,) = make_tiles(fine, coarse_grid, None, 0)
@@ -324,11 +342,13 @@ def train_files(
         }
         logger.info("%d training and %d validation overpasses", len(stores["train"]), len(stores["validation"]))
         trainer = Trainer(spec, options, stores["train"], stores["validation"], geometry, tile, leave_out_hours)
-        trainer.run(resume, _fingerprint(spec, options, statistics, split))
+        read = [*predictors, *bands, *coarse, *smap, static, normaliser, *weights.values()]
+        trainer.run(resume, _fingerprint(read, spec, options, split.describe(), leave_out_hours, config_hash))
+        if not math.isfinite(trainer.progress.best_loss):
+            raise SampleError("the validation loss was never finite: no net was kept; lengthen split.validation")
         scale = trainer.calibrate(stores["validation"])
     finally:
-        for part in ("train", "validation"):
-            (scratch / f"{part}.f2").unlink(missing_ok=True)
+        shutil.rmtree(scratch, ignore_errors=True)
     progress = trainer.progress
     Checkpoint(
         spec, trainer.best, statistics, fine.describe(), coarse_grid.describe(), time_scales(statistics.channels),
@@ -339,12 +359,16 @@ def train_files(
     resume.unlink(missing_ok=True)
 
 
-def _fingerprint(spec: PSCNetSpec, options: Options, statistics: Normaliser, split: Split) -> str:
-    """Hash of all that decides the weights, the device apart."""
+def _fingerprint(read: Sequence[str | Path], spec: PSCNetSpec, options: Options, *settings: object) -> str:
+    """Hash of all that decides the weights: settings, files read (name, size, date), code; not the device."""
     chosen = {name: value for name, value in vars(options).items() if name != "device"}
-    digest = hashlib.sha256(json.dumps([spec.as_dict(), chosen, split.describe()], sort_keys=True).encode())
-    for name, array in sorted(statistics.arrays().items()):
-        digest.update(name.encode() + np.ascontiguousarray(array).tobytes())
+    files = [[str(path), Path(path).stat().st_size, Path(path).stat().st_mtime_ns] for path in read]
+    digest = hashlib.sha256(json.dumps([spec.as_dict(), chosen, settings, files], sort_keys=True).encode())
+    package = Path(__file__).parent
+    for path in sorted(
+        [package / "losses.py", package / "training.py", *package.glob("nets/*.py"), *package.glob("samples/*.py")]
+    ):
+        digest.update(path.read_bytes())
     return digest.hexdigest()
 
 

@@ -71,8 +71,9 @@ def test_rules_are_named_after_their_stage(name):
     assert name.startswith(f"{RULES[name]['stage']}_")
 
 
-def test_gpus_are_asked_for_by_training_and_downscaling_only():
-    assert {name for name in RULES if "gpu=" in RULES[name]["resources"]} == {"train_model", "downscale_month"}
+def test_gpus_are_asked_for_by_the_rules_that_run_the_net_only():
+    asking = {name for name in RULES if "gpu=" in RULES[name]["resources"]}
+    assert asking == {"train_model", "downscale_month", "verify_heldout"}
 
 
 def test_every_rule_has_its_script_and_every_script_its_rule():

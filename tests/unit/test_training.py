@@ -72,6 +72,30 @@ def test_a_killed_run_resumes_to_the_same_weights(made_run, trained, tmp_path, m
     assert not (tmp_path / "pscnet.resume.safetensors").exists()
 
 
+def test_a_killed_run_does_not_resume_under_other_settings(made_run, trained, tmp_path, monkeypatch):  # noqa: F811
+    """What the checkpoint says must be what it was trained with."""
+    save = Trainer._save
+
+    def die_after_first_epoch(self, path, fingerprint):
+        save(self, path, fingerprint)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Trainer, "_save", die_after_first_epoch)
+    with pytest.raises(KeyboardInterrupt):
+        train(made_run, tmp_path / "pscnet.safetensors")
+    monkeypatch.setattr(Trainer, "_save", save)
+    resumed = train(made_run, tmp_path / "pscnet.safetensors", leave_out_hours=24)
+    assert equal(resumed, train(made_run, tmp_path / "fresh.safetensors", leave_out_hours=24))
+    assert not equal(resumed, trained)
+
+
+def test_the_variance_scale_fits_residuals_beside_known_noise():
+    generator = torch.Generator().manual_seed(0)
+    variance, extra = torch.rand(20000, generator=generator) + 0.5, torch.rand(20000, generator=generator)
+    error2 = (2.5 * variance + extra) * torch.randn(20000, generator=generator) ** 2
+    assert training.variance_scale(error2, variance, extra) == pytest.approx(2.5, rel=0.05)
+
+
 def test_a_resume_file_of_other_options_is_not_used(made_run, trained, tmp_path, monkeypatch):  # noqa: F811
     output = tmp_path / "pscnet.safetensors"
     resume = tmp_path / "pscnet.resume.safetensors"
@@ -160,6 +184,14 @@ def test_the_answer_does_not_depend_on_tile_or_batch(made_run, trained, tmp_path
     assert (tiled["flag"] == whole["flag"]).all()
 
 
+def test_too_little_overlap_between_tiles_shows(made_run, trained, tmp_path, monkeypatch):  # noqa: F811
+    """The control: with windows no larger than the tiles the answers differ."""
+    whole = fields(made_run, trained, tmp_path)
+    monkeypatch.setattr(downscale.PSCNet, "reach_coarse_cells", lambda self, share: 0)
+    tiled = fields(made_run, trained, tmp_path, tile=8)
+    assert np.nanmax(np.abs(tiled["soil_moisture"].values - whole["soil_moisture"].values)) > 1e-4
+
+
 def test_every_land_cell_has_a_value_and_sea_none(made_run, trained, tmp_path):  # noqa: F811
     month = fields(made_run, trained, tmp_path)
     with xr.open_dataset(made_run.static) as static:
@@ -245,7 +277,7 @@ def test_training_never_sees_its_targets(made_run, tmp_path, monkeypatch):  # no
     train(made_run, tmp_path / "a.safetensors", dataclasses.replace(OPTIONS, epochs=1))
     assert len(seen) > 50
     assert min(hours for hours, _ in seen) > 6
-    assert max(latest for _, latest in seen) < np.datetime64("2020-07-01T02", "ns")
+    assert max(latest for _, latest in seen) < np.datetime64("2020-07-01T00", "ns")
 
 
 DAY = np.timedelta64(86400 * 10**9, "ns")

@@ -49,6 +49,7 @@ rule verify_heldout:
     resources:
         mem_mb=8000,
         runtime=120,
+        gpu=PLAN.gpus("downscale"),
     params:
         months=PLAN.span_months("test"),
         names=PLAN.config.predictors,

@@ -113,17 +113,15 @@ def filled(field: np.ndarray) -> np.ndarray:
     return np.where(good, field, field[good].mean() if good.any() else 0.0).astype("f4")
 
 
-def fit_lines(soil_water: np.ndarray, retrieval: np.ndarray, mean: np.ndarray, noise: float) -> tuple[Line, Line]:
+def fit_lines(soil_water: np.ndarray, retrieval: np.ndarray, noise: np.ndarray, mean: np.ndarray) -> tuple[Line, Line]:
     """Fit SMAP on coarse soil water in each cell.
 
     Parameters
     ----------
-    soil_water, retrieval : ndarray (slot, y, x) [m3 m-3]
-        Pairs; NaN where there is none.
+    soil_water, retrieval, noise : ndarray (slot, y, x) [m3 m-3]
+        Pairs and the standard deviation of each retrieval's noise; NaN where there is none.
     mean : ndarray (y, x)
         Mean soil water of each cell over the training time, for cells without pairs.
-    noise : float
-        Standard deviation of the retrieval noise [m3 m-3].
 
     Returns
     -------
@@ -160,7 +158,7 @@ def fit_lines(soil_water: np.ndarray, retrieval: np.ndarray, mean: np.ndarray, n
     level = (count * mean_y + SHRINKAGE / 5 * expected) / (count + SHRINKAGE / 5)
     regression = Line((level - slope * np.nan_to_num(here, nan=region_x)).astype("f4"), slope.astype("f4"))
 
-    signal = np.maximum(syy - count * noise**2, 0.05 * syy)
+    signal = np.maximum(syy - (np.where(paired, noise, 0.0) ** 2).sum(0), 0.05 * syy)
     region_ratio = np.sqrt(signal.sum() / max(sxx.sum(), 1e-12))
     enough = (count >= 10) & (sxx > 1e-9)
     ratio = np.where(enough, np.sqrt(signal / np.maximum(sxx, 1e-12)), region_ratio)

@@ -31,7 +31,7 @@ from pscnet.nets.filters import STEPS_PER_DAY, FilterBank, band_names
 from pscnet.sources.atomic import replacing
 
 #: Steps read and filtered together: bounds memory, changes nothing else.
-CHUNK_STEPS = 2 * STEPS_PER_DAY
+CHUNK_STEPS = STEPS_PER_DAY
 
 
 class SampleError(ValueError):

@@ -80,6 +80,15 @@ def make_tiles(fine: Grid, coarse: Grid, size: int | None, reach: int) -> list[T
     return tiles
 
 
+def cell_share(fine: Grid, coarse: Grid) -> float:
+    """Largest side of a fine cell over the smallest side of a coarse cell."""
+    shares = (
+        np.abs(np.diff(fine.lat_edges)).max() / np.abs(np.diff(coarse.lat_edges)).min(),
+        np.abs(np.diff(fine.lon_edges)).max() / np.abs(np.diff(coarse.lon_edges)).min(),
+    )
+    return float(max(shares))
+
+
 def _axis_tiles(fine: np.ndarray, coarse: np.ndarray, size: int | None, reach: int) -> list[tuple[slice, slice, slice]]:
     """Core, window and coarse slices along one axis whose edges ascend."""
     count, cells = fine.size - 1, coarse.size - 1

@@ -21,15 +21,19 @@ from pscnet.samples.background import (
     make_background,
 )
 from pscnet.samples.bands import SampleError
-from pscnet.samples.retrievals import sample_at
+from pscnet.samples.retrievals import retrieval_times, sample_at
 from pscnet.sources.atomic import replacing
 from pscnet.timeaxis import STEP_HOURS, STEPS_PER_DAY, Split, nearest_stamp
 from pscnet.weights import read_weights
 
 logger = logging.getLogger(__name__)
 
-#: Static channels of the net, in order; the season follows as sine and cosine.
-STATICS = ("elevation", "elevation_anomaly", "slope", "detail")
+#: Static channels of the net, in order; the season follows as sine and cosine. A field whose 36 km means are zero by
+#: construction would be of no use: footprints tell nothing about its effect.
+STATICS = ("elevation", "slope")
+
+#: A band whose spread is a smaller share of its predictor's scale than this is rounding noise.
+CONSTANT_SHARE = 1e-5
 
 #: Standardised values are cut off here, so that one wild predictor cannot drive the net.
 CLIP = 8.0
@@ -168,16 +172,15 @@ def write_normaliser(
     land = static_fields["land"] > 0
     conservative, bilinear = read_weights(weights["fine_to_coarse"]), read_weights(weights["coarse_to_fine"])
 
-    soil_water, retrieval = _pairs(coarse, smap, background_name, split)
+    soil_water, retrieval, error = _pairs(coarse, smap, background_name, split)
     mean_coarse = apply(conservative, np.where(land, daily, np.nan))[0]
     try:
-        regression, matched = fit_lines(soil_water, retrieval, mean_coarse, noise)
+        regression, matched = fit_lines(soil_water, retrieval, error, mean_coarse)
     except ValueError as error:
         raise SampleError(f"normaliser from {len(smap)} training months: {error}") from error
     background = make_background(background_name, regression, daily, land, conservative, bilinear)
     matched = Line(filled(matched.intercept), filled(matched.slope))
 
-    static_fields["detail"] = background.detail
     stacked = np.stack([static_fields[name][land] for name in STATICS]).astype("f8")
     spread = stacked.std(1)
     observed = retrieval[np.isfinite(retrieval)]
@@ -225,7 +228,10 @@ def _training_statistics(
         raise SampleError(f"predictor channels without any value in the training split: {', '.join(empty)}")
     mean = sums["total"] / sums["count"]
     std = np.sqrt(np.maximum(sums["square"] / sums["count"] - mean**2, 0.0))
-    constant = std <= 1e-6 * np.maximum(np.abs(mean), 1e-12)
+    # Against the predictor's own scale: a field that is constant in time leaves rounding noise in its bands.
+    levels = [name.endswith(":level") for name in names]
+    scale = np.repeat((np.abs(mean) + std)[levels], len(names) // sum(levels))
+    constant = std <= CONSTANT_SHARE * np.maximum(scale, 1e-12)
     for name in np.array(names)[constant]:
         logger.warning("channel %s is constant in the training split: it carries nothing and is set to 0", name)
     std = np.where(constant, np.inf, std)
@@ -241,20 +247,17 @@ def _whole_days(days: np.ndarray, split: Split) -> np.ndarray:
 
 def _pairs(
     coarse: Sequence[str | Path], smap: Sequence[str | Path], variable: str, split: Split
-) -> tuple[np.ndarray, np.ndarray]:
-    """Coarse soil water and retrievals (slot, y, x) of the training split; NaN where there is no pair."""
+) -> tuple[np.ndarray, ...]:
+    """Coarse soil water, retrievals and their noise (slot, y, x) of the training split; NaN where there is no pair."""
     stamps, means = coarse_series(coarse, variable)
-    waters, values = [], []
+    waters, values, noises = [], [], []
     for path in smap:
         with xr.open_dataset(path) as data:
-            first = data["date"].values[0].astype("M8[M]").astype("M8[ns]")
-            offset = data["time_offset"].values
-            known = np.isfinite(offset)
-            time = first + np.round(np.where(known, offset, 0.0) * 3600).astype("m8[s]").astype("m8[ns]")
-            time = np.where(known, time, np.datetime64("NaT"))
-            value = np.where(known & split.usable("train", time), data["soil_moisture"].values, np.nan)
-        waters.append(sample_at(stamps, means, nearest_stamp(time)))
+            stamp = nearest_stamp(retrieval_times(data))
+            value = np.where(split.usable("train", stamp), data["soil_moisture"].values, np.nan)
+            noises.append(data["soil_moisture_error"].values)
+        waters.append(sample_at(stamps, means, stamp))
         values.append(value)
     water, value = np.concatenate(waters), np.concatenate(values)
     paired = np.isfinite(water) & np.isfinite(value)
-    return np.where(paired, water, np.nan), np.where(paired, value, np.nan)
+    return tuple(np.where(paired, part, np.nan) for part in (water, value, np.concatenate(noises)))

@@ -16,10 +16,8 @@ import xarray as xr
 
 from pscnet.samples.background import Background
 from pscnet.samples.bands import SampleError
+from pscnet.sources.smap_flags import NO_FLAG, SURFACE_BITS
 from pscnet.timeaxis import nearest_stamp
-
-#: ``surface_flag`` of SPL3SMP: fill value, and bit 0, a static water body (product specification).
-NO_FLAG, STATIC_WATER = 65534, 1
 
 _DAY = np.timedelta64(1, "D").astype("m8[ns]")
 
@@ -51,6 +49,8 @@ class Retrievals:
     time : ndarray (slot, y, x) datetime64[ns], NaT where there is none
     value, noise : ndarray (slot, y, x) float32 [m3 m-3], NaN where there is none
     innovation : ndarray (slot, y, x) float32 [m3 m-3], NaN where there is none or no background
+    precision : ndarray (slot, y, x) float32
+        Precision relative to a recommended retrieval's; 0 for what is not to be seen.
     water : ndarray (y, x) bool
         Cells that SMAP flags as static water.
     """
@@ -62,17 +62,23 @@ class Retrievals:
         value: np.ndarray,
         noise: np.ndarray,
         innovation: np.ndarray,
+        reference_noise: float,
         water: np.ndarray | None = None,
     ) -> None:
         self.date, self.time, self.value, self.noise, self.innovation = date, time, value, noise, innovation
         self.water = np.zeros(value.shape[1:], bool) if water is None else water
-        best = np.nanmin(noise) if np.isfinite(noise).any() else 1.0
         with np.errstate(invalid="ignore"):
-            self.precision = np.where(np.isfinite(innovation), (best / noise) ** 2, 0.0).astype("f4")
+            self.precision = np.where(np.isfinite(innovation), (reference_noise / noise) ** 2, 0.0).astype("f4")
         self.stamp = nearest_stamp(time)
 
     @classmethod
-    def from_files(cls, smap: Sequence[str | Path], coarse: Sequence[str | Path], background: Background) -> Retrievals:
+    def from_files(
+        cls,
+        smap: Sequence[str | Path],
+        coarse: Sequence[str | Path],
+        background: Background,
+        reference_noise: float,
+    ) -> Retrievals:
         """Read months in order, with innovations against ``background``.
 
         Parameters
@@ -80,21 +86,18 @@ class Retrievals:
         smap : paths of ``smap/{month}.nc``, consecutive months
         coarse : paths of ``coarse/{month}.nc``; a retrieval whose stamp they do not hold is not used
         background : Background
+        reference_noise : float [m3 m-3]
+            Noise of a retrieval whose precision counts as 1.
         """
         dates, times, values, noises, water = [], [], [], [], []
         for path in smap:
             with xr.open_dataset(path) as data:
-                first = data["date"].values[0].astype("M8[M]").astype("M8[ns]")
-                offset = data["time_offset"].values
-                known = np.isfinite(offset)
-                hours = np.where(known, offset, 0.0)
-                time = first + np.round(hours * 3600).astype("m8[s]").astype("m8[ns]")
-                times.append(np.where(known, time, np.datetime64("NaT")))
+                times.append(retrieval_times(data))
                 dates.append(data["date"].values.astype("M8[ns]"))
                 values.append(data["soil_moisture"].values)
                 noises.append(data["soil_moisture_error"].values)
                 flags = data["surface_flag"].values.astype("i8")
-                water.append(((flags != NO_FLAG) & (flags & STATIC_WATER > 0)).any(0))
+                water.append(((flags != NO_FLAG) & (flags & SURFACE_BITS["static_water"] > 0)).any(0))
         date, time = np.concatenate(dates), np.concatenate(times)
         gaps = np.flatnonzero(np.diff(date[::2]) != _DAY)
         if gaps.size:
@@ -104,7 +107,7 @@ class Retrievals:
         value, noise = np.concatenate(values), np.concatenate(noises)
         stamps, means = background.footprint_series(coarse)
         at_retrieval = sample_at(stamps, means, nearest_stamp(time))
-        return cls(date, time, value, noise, (value - at_retrieval).astype("f4"), np.any(water, 0))
+        return cls(date, time, value, noise, (value - at_retrieval).astype("f4"), reference_noise, np.any(water, 0))
 
     def hide(self, which: np.ndarray) -> None:
         """Take retrievals out for good: neither input nor target.
@@ -114,7 +117,7 @@ class Retrievals:
         which : ndarray (slot, y, x) bool
         """
         self.precision = np.where(which, 0.0, self.precision).astype("f4")
-        self.value = np.where(which, np.nan, self.value)
+        self.value, self.noise = np.where(which, np.nan, self.value), np.where(which, np.nan, self.noise)
 
     def overpass_stamps(self) -> np.ndarray:
         """Stamps that have at least one retrieval, ascending."""
@@ -168,6 +171,15 @@ class Retrievals:
         day = int((stamp.astype("M8[D]").astype("M8[ns]") - self.date[0]) / _DAY)
         total = len(self.date)
         return slice(min(max(2 * (day - days), 0), total), max(min(2 * (day + days + 1), total), 0))
+
+
+def retrieval_times(smap: xr.Dataset) -> np.ndarray:
+    """Times (half_orbit, y, x) of the retrievals of a ``smap/{month}.nc``, NaT where there is none."""
+    first = smap["date"].values[0].astype("M8[M]").astype("M8[ns]")
+    offset = smap["time_offset"].values
+    known = np.isfinite(offset)
+    time = first + np.round(np.where(known, offset, 0.0) * 3600).astype("m8[s]").astype("m8[ns]")
+    return np.where(known, time, np.datetime64("NaT"))
 
 
 def sample_at(stamps: np.ndarray, fields: np.ndarray, wanted: np.ndarray) -> np.ndarray:

@@ -56,11 +56,13 @@ class Target:
     ----------
     value : retrievals
     extra_variance : noise variance beyond that of a recommended retrieval
+    precision : relative to a recommended retrieval's, at most 1
     used : 1 at observed, covered cells
     """
 
     value: Tensor
     extra_variance: Tensor
+    precision: Tensor
     used: Tensor
 
 
@@ -98,11 +100,17 @@ class SampleStore:
         stamps = retrievals.overpass_stamps()
         self.stamps = stamps[split.usable(part, stamps)]
         months = {file.month for file in files}
-        self.stamps = self.stamps[[str(stamp)[:7] in months for stamp in self.stamps]]
+        self.stamps = self.stamps[
+            [
+                str(stamp)[:7] in months and bool(np.isfinite(retrievals.target(stamp)[0][covered]).any())
+                for stamp in self.stamps
+            ]
+        ]
         if self.stamps.size < FEWEST_STAMPS:
             raise SampleError(
-                f"split.{part}: {self.stamps.size} overpasses with accepted retrievals, at least {FEWEST_STAMPS} "
-                "expected; lengthen its blocks, or set smap.quality: lenient"
+                f"split.{part}: {self.stamps.size} overpasses with accepted retrievals on cells that the region "
+                f"covers, at least {FEWEST_STAMPS} expected; lengthen its blocks, widen the region, or set "
+                "smap.quality: lenient"
             )
         shape = (self.stamps.size, len(maker.normaliser.channels), *maker.land.shape)
         scratch.parent.mkdir(parents=True, exist_ok=True)
@@ -164,7 +172,8 @@ class SampleStore:
         scale = normaliser.target_std
         value = np.where(used, (value - normaliser.target_mean) / scale, 0.0)
         extra = np.where(used, np.maximum(noise**2 - normaliser.noise**2, 0.0) / scale**2, 0.0)
-        return Target(*(torch.from_numpy(part.astype("f4")).to(device) for part in (value, extra, used)))
+        precision = np.where(used, np.minimum((normaliser.noise / np.where(used, noise, 1.0)) ** 2, 1.0), 0.0)
+        return Target(*(torch.from_numpy(part.astype("f4")).to(device) for part in (value, extra, precision, used)))
 
 
 def time_scales(channels: Sequence[str]) -> list[float]:

@@ -64,7 +64,7 @@ def write_heldout(
     torch.set_num_threads(threads)
     downscaler = Downscaler(checkpoint, static, weights, names, device, tile, batch_steps)
     normaliser = downscaler.maker.normaliser
-    retrievals = Retrievals.from_files(smap, coarse, normaliser.background)
+    retrievals = Retrievals.from_files(smap, coarse, normaliser.background, normaliser.noise)
     stamps = retrievals.overpass_stamps()
     stamps = stamps[split.usable("test", stamps)]
     conservative = downscaler.weights["fine_to_coarse"]
@@ -94,7 +94,7 @@ def write_heldout(
                 pairs |= {name: field[step][y, x] for name, field in fields.items()}
                 for name, column in pairs.items():
                     rows.setdefault(name, []).append(column)
-    if not rows:
+    if not sum(column.size for column in rows.get("smap", [])):
         raise ScoreError(
             f"split.test {split.describe()['test']}: no accepted SMAP retrieval; lengthen it or set "
             "smap.quality: lenient"

@@ -42,7 +42,7 @@ def write_references(
     """
     statistics = Normaliser.read(normaliser)
     weights = read_weights(bilinear)
-    retrievals = Retrievals.from_files(smap, coarse, statistics.background)
+    retrievals = Retrievals.from_files(smap, coarse, statistics.background, statistics.noise)
     line = fine_line(statistics.matched, weights)
     with xr.open_dataset(static) as data:
         region = data["region"].values > 0

@@ -13,7 +13,7 @@ from pscnet.nets.fusion import RetrievalAttention
 from pscnet.nets.operators import GridOperator
 from pscnet.nets.pscnet import SCALES
 from pscnet.nets.squeeze import NeighbourhoodSqueeze, box_mean
-from pscnet.samples.geometry import make_tiles
+from pscnet.samples.geometry import cell_share, make_tiles
 from tests.unit.nets.world import TinyRegion, cut, random_batch, small_net
 
 
@@ -43,7 +43,7 @@ def test_tiled_equals_untiled(wide, size):
     with torch.no_grad():
         whole = net(batch, wide.geometry(wide.whole())).mean["10km"]
         tiled = torch.full_like(whole, torch.nan)
-        tiles = make_tiles(wide.fine, wide.coarse, size, net.reach_coarse_cells)
+        tiles = make_tiles(wide.fine, wide.coarse, size, net.reach_coarse_cells(cell_share(wide.fine, wide.coarse)))
         assert len(tiles) > 1
         for tile in tiles:
             part = net(cut(batch, tile), wide.geometry(tile)).mean["10km"]
@@ -172,10 +172,10 @@ def test_loss_sees_only_used_cells(region):
     zero = torch.zeros(shape)
     with torch.no_grad():
         answer = net(batch, geometry)
-        plain = area_average_loss(answer, geometry, target, zero, used, (0.25, 0.25, 1.0))
+        plain = area_average_loss(answer, geometry, target, zero, used, used, (0.25, 0.25, 1.0))
         hidden = torch.where(used > 0, target, torch.nan)
-        assert area_average_loss(answer, geometry, hidden, zero, used, (0.25, 0.25, 1.0)) == plain
-        shifted = area_average_loss(answer, geometry, target + used, zero, used, (0.25, 0.25, 1.0))
+        assert area_average_loss(answer, geometry, hidden, zero, used, used, (0.25, 0.25, 1.0)) == plain
+        shifted = area_average_loss(answer, geometry, target + used, zero, used, used, (0.25, 0.25, 1.0))
         assert shifted != plain
 
 
@@ -185,7 +185,13 @@ def test_every_parameter_learns(region):
     shape = (2, 1, *region.coarse.shape)
     target = torch.randn(shape, generator=torch.Generator().manual_seed(5))
     loss = area_average_loss(
-        net(random_batch(region), geometry), geometry, target, torch.zeros(shape), torch.ones(shape), (0.25, 0.25, 1.0)
+        net(random_batch(region), geometry),
+        geometry,
+        target,
+        torch.zeros(shape),
+        torch.ones(shape),
+        torch.ones(shape),
+        (0.25, 0.25, 1.0),
     )
     loss.backward()
     silent = [name for name, parameter in net.named_parameters() if parameter.grad is None or not parameter.grad.any()]

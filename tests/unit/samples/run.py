@@ -19,7 +19,7 @@ MONTHS = ["2020-05", "2020-06", "2020-07"]
 PREDICTORS = ["swvl1", "tp", "stl1"]
 SCALES = [1.5, 5.0, 15.0]
 LAT, LON = (31.0, 32.9), (91.0, 93.2)
-NOISE = 0.04
+NOISE, LENIENT_NOISE = 0.04, 0.06
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,8 @@ class MadeRun:
 
 
 def make_run(folder: Path) -> MadeRun:
-    """Write predictors, coarse means, SMAP, statics, weights and bands; the first rows and columns are sea."""
+    """Write predictors, coarse means, SMAP, statics, weights and bands; the first rows and columns are sea, the
+    last two columns land outside the region."""
     run = MadeRun(folder, regular_grid(LAT, LON), ease2_grid(LAT, LON))
     grids = {"fine": run.fine, "middle": halved(run.coarse), "coarse": run.coarse}
     for name, method in WEIGHTS.items():
@@ -71,9 +72,11 @@ def make_run(folder: Path) -> MadeRun:
         write_bands(folder / "predictors" / f"{month}.nc", previous, PREDICTORS, "swvl1", SCALES, output)
         previous = output
     fields = {"elevation": 4000 + 300 * pattern, "slope": np.abs(pattern), "elevation_anomaly": 100 * pattern}
+    region = land.copy()
+    region[:, -2:] = False
     xr.Dataset(
         {name: (("lat", "lon"), field.astype("f4")) for name, field in fields.items()}
-        | {name: (("lat", "lon"), land.astype("i1")) for name in ("land", "region")},
+        | {"land": (("lat", "lon"), land.astype("i1")), "region": (("lat", "lon"), region.astype("i1"))},
         coords={"lat": run.fine.lat, "lon": run.fine.lon},
     ).to_netcdf(run.static)
     return run
@@ -106,16 +109,18 @@ def _coarse_and_smap(run: MadeRun, month: str, truth: np.ndarray, conservative, 
     footprints = apply(conservative, truth)[0]
     days = month_days(month)
     shape = (2 * len(days), *run.coarse.shape)
-    offset = np.repeat(np.arange(2 * len(days)) * 12.0 + 0.4, run.coarse.size).reshape(shape)
-    position = np.minimum(np.round(offset / 3).astype(int), len(stamps) - 1)
+    # Mornings lie in the evening before by UTC, the month's first one in the month before.
+    offset = np.repeat(np.arange(2 * len(days)) * 12.0 - 0.6, run.coarse.size).reshape(shape)
+    position = np.round(offset / 3).astype(int)
     y, x = np.indices(run.coarse.shape)
-    value = footprints[position, y, x] + rng.normal(0, NOISE, shape)
+    noise = np.where(rng.random(shape) < 0.3, LENIENT_NOISE, NOISE)
+    value = footprints[position, y, x] + rng.normal(0, 1, shape) * noise
     seen = (rng.random((shape[0], 1, 1)) < 0.6) & np.isfinite(value)
     smap = xr.Dataset(
         {
             "soil_moisture": (("half_orbit", "y", "x"), np.where(seen, value, np.nan).astype("f4")),
             "time_offset": (("half_orbit", "y", "x"), np.where(seen, offset, np.nan)),
-            "soil_moisture_error": (("half_orbit", "y", "x"), np.where(seen, NOISE, np.nan).astype("f4")),
+            "soil_moisture_error": (("half_orbit", "y", "x"), np.where(seen, noise, np.nan).astype("f4")),
             "surface_flag": (("half_orbit", "y", "x"), np.where(seen, 0, 65534).astype("u2")),
         },
         coords={"date": ("half_orbit", np.repeat(np.array(days, "M8[ns]"), 2))},
