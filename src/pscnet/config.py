@@ -188,7 +188,7 @@ class Model(Section):
     blocks: int = Field(1, ge=1, le=8, description="Spatial blocks at each scale.")
     squeeze_km: float = Field(100, gt=0, description="Size of the squeeze-and-excitation neighbourhood [km].")
     regional_km: float = Field(
-        160, gt=0, description="Size of the box that parts lasting fields into regional mean and local anomaly [km]."
+        100, gt=0, description="Size of the box over which the net sees lasting fields averaged [km]."
     )
     dropout: float = Field(0.1, ge=0, lt=1, description="Share of feature channels dropped in training.")
 

@@ -27,16 +27,13 @@ from pscnet.nets.pscnet import Geometry
 from pscnet.samples.bands import SampleError
 from pscnet.samples.geometry import Tile, make_geometry, make_tiles, read_weight_set
 from pscnet.samples.inputs import STATIC_CHANNELS, InputMaker
-from pscnet.samples.normaliser import Normaliser
+from pscnet.samples.normaliser import TARGET_COVER, Normaliser
 from pscnet.samples.retrievals import Retrievals
 from pscnet.samples.store import SampleStore, month_files, time_scales
 from pscnet.sources.atomic import replacing
 from pscnet.timeaxis import Split
 
 logger = logging.getLogger(__name__)
-
-#: A coarse cell counts as target where at least this share of it is land of the fine grid.
-TARGET_COVER = 0.9
 
 #: Share of the steps over which the learning rate rises.
 WARM_UP = 0.05

@@ -38,7 +38,7 @@ class PSCNetSpec:
     predictors, bands, statics : int
         Dynamic predictors, bands of each (the slowest last), and static channels (the season's two last).
     regional_km : float
-        Size of the box whose mean is the regional part of lasting fields [km].
+        Size of the box over which lasting fields are averaged [km].
     window_days : float
         Reach of the SMAP window [day].
     """
@@ -51,7 +51,7 @@ class PSCNetSpec:
     heads: int = 4
     blocks: int = 1
     squeeze_km: float = 100.0
-    regional_km: float = 160.0
+    regional_km: float = 100.0
     dropout: float = 0.1
 
     def as_dict(self) -> dict:
@@ -130,7 +130,7 @@ class PSCNet(nn.Module):
         width = spec.width
         self.attention = RetrievalAttention(spec.heads, spec.window_days)
         self.regional_radius = max(1, round(spec.regional_km / SCALES["10km"] / 2))
-        extra = 2 * spec.statics - SEASON + spec.predictors + 1 + self.attention.features
+        extra = spec.statics + 1 + self.attention.features
         self.fusion = BandFusion(spec.predictors, spec.bands, extra, width)
         self.enter = nn.ModuleDict(
             {
@@ -196,7 +196,7 @@ class PSCNet(nn.Module):
         }
         smap = {scale: self._against(analysed, background[scale]) for scale, analysed in smap.items()}
         fine_mask = (geometry.fine_weight > 0).float()
-        bands, statics = self._regional_and_local(batch, geometry.fine_weight)
+        bands, statics = self._lasting_as_regional(batch, geometry.fine_weight)
         fine = self.fusion(bands, torch.cat([statics, batch.background, smap["10km"]], 1)) * fine_mask
         fine = self.dropout(fine)
 
@@ -212,21 +212,20 @@ class PSCNet(nn.Module):
         self._answer(answer, "10km", features, background, smap, heads)
         return answer
 
-    def _regional_and_local(self, batch: Batch, weight: Tensor) -> tuple[Tensor, Tensor]:
-        """Split what hardly changes in time (level bands, static fields) into regional means and local anomalies.
+    def _lasting_as_regional(self, batch: Batch, weight: Tensor) -> tuple[Tensor, Tensor]:
+        """Replace what hardly changes in time (level bands, static fields) by its regional mean.
 
-        Over a region, moisture and height may go together the other way round than they do within a valley. A local
-        anomaly varies from one 36 km cell to the next as well as inside a cell, so what is learnt from footprints about
-        anomalies holds inside them too; an absolute value would carry the regional relation into the fine detail.
+        Footprints do not judge lasting detail inside themselves, and over a region moisture and height may go together
+        the other way round than they do within a valley: a net that sees lasting fine detail makes up its effect.
+        The background brings the lasting fine pattern instead.
         """
         spec = self.spec
         series = batch.bands.reshape(batch.bands.shape[0], spec.predictors, spec.bands, *batch.bands.shape[2:])
         fields, season = batch.statics[:, :-SEASON], batch.statics[:, -SEASON:]
-        lasting = torch.cat([series[:, :, -1], fields], 1)
-        regional = box_mean(torch.where(weight > 0, lasting, 0.0), weight, self.regional_radius)
-        local = lasting - regional
-        series = torch.cat([series[:, :, :-1], local[:, : spec.predictors, None]], 2)
-        return series.reshape(batch.bands.shape), torch.cat([local[:, spec.predictors :], regional, season], 1)
+        lasting = torch.where(weight > 0, torch.cat([series[:, :, -1], fields], 1), 0.0)
+        regional = box_mean(lasting, weight, self.regional_radius)
+        series = torch.cat([series[:, :, :-1], regional[:, : spec.predictors, None]], 2)
+        return series.reshape(batch.bands.shape), torch.cat([regional[:, spec.predictors :], season], 1)
 
     def _against(self, analysed: Tensor, background: Tensor) -> Tensor:
         """Values of the heads as differences from the background at the time of the answer."""

@@ -2,11 +2,12 @@
 
 ::
 
-    background(p, t) = intercept(p) + slope(p) * (x(p, t) - detail(p))
+    background(p, t) = intercept(p) + slope(p) * (x(p, t) - detail(p)) + pattern(p)
 
 with ``x`` the soil water of the top layer; ``intercept`` and ``slope`` fitted for each 36 km cell on training
 retrievals (``slope`` shrunk towards the region's) and interpolated to 10 km; ``detail`` the part of the training mean
-of ``x`` that its 36 km means do not hold. The net gets it as a skip connection.
+of ``x`` that its 36 km means do not hold; ``pattern`` what :mod:`pscnet.samples.pattern` puts in its place. The net
+gets it as a skip connection.
 """
 
 from __future__ import annotations
@@ -51,6 +52,8 @@ class Background:
         Footprint means (y, x) of the fine coefficients.
     detail, coarse_detail : ndarray (lat, lon), (y, x)
         Static fine anomalies taken out [m3 m-3], and their footprint means.
+    pattern, coarse_pattern : ndarray (lat, lon), (y, x)
+        Lasting fine pattern put in [m3 m-3], and its footprint means.
     """
 
     variable: str
@@ -58,15 +61,17 @@ class Background:
     coarse: Line
     detail: np.ndarray
     coarse_detail: np.ndarray
+    pattern: np.ndarray
+    coarse_pattern: np.ndarray
 
     def field(self, soil_water: np.ndarray) -> np.ndarray:
         """Background (..., lat, lon) [m3 m-3] of fine soil water (..., lat, lon)."""
-        return self.fine(soil_water - self.detail).astype("f4")
+        return (self.fine(soil_water - self.detail) + self.pattern).astype("f4")
 
     def footprint_series(self, coarse: Sequence[str | Path]) -> tuple[np.ndarray, np.ndarray]:
         """Stamps and footprint means (stamp, y, x) of the background over some months of ``coarse/{month}.nc``."""
         stamps, means = coarse_series(coarse, self.variable)
-        return stamps, self.coarse(means - self.coarse_detail).astype("f4")
+        return stamps, (self.coarse(means - self.coarse_detail) + self.coarse_pattern).astype("f4")
 
 
 def coarse_series(coarse: Sequence[str | Path], variable: str) -> tuple[np.ndarray, np.ndarray]:
@@ -80,9 +85,15 @@ def coarse_series(coarse: Sequence[str | Path], variable: str) -> tuple[np.ndarr
 
 
 def make_background(
-    variable: str, line: Line, mean: np.ndarray, land: np.ndarray, conservative: Weights, bilinear: Weights
+    variable: str,
+    line: Line,
+    mean: np.ndarray,
+    pattern: np.ndarray,
+    land: np.ndarray,
+    conservative: Weights,
+    bilinear: Weights,
 ) -> Background:
-    """Interpolate a fitted line and take out the static fine anomalies.
+    """Interpolate a fitted line, take out the static fine anomalies of the model and put the fitted pattern in.
 
     Parameters
     ----------
@@ -91,6 +102,8 @@ def make_background(
         Fitted coefficients (y, x).
     mean : ndarray (lat, lon)
         Training mean of the variable [m3 m-3].
+    pattern : ndarray (lat, lon)
+        Lasting fine pattern [m3 m-3].
     land : ndarray (lat, lon) bool
     conservative, bilinear : Weights
         Fine to coarse, coarse to fine.
@@ -104,7 +117,7 @@ def make_background(
         return filled(apply(conservative, np.where(land, field, np.nan))[0])
 
     coarse = Line(footprint(fine.intercept), footprint(fine.slope))
-    return Background(variable, fine, coarse, detail, footprint(detail))
+    return Background(variable, fine, coarse, detail, footprint(detail), pattern, footprint(pattern))
 
 
 def filled(field: np.ndarray) -> np.ndarray:

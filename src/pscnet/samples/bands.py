@@ -9,7 +9,7 @@ state               predictor, memory, lat, lon     filter state after the month
 count, total,       day, channel                    land values of the day: number, sum, sum of squares,
 square, minimum,                                    smallest, largest
 maximum
-daily               day, lat, lon                   daily mean of the background variable [m3 m-3]
+daily               predictor, day, lat, lon        daily means, provider units
 ==================  ==============================  ==========================================================
 
 Statistics are kept by day, so that any split can be summed up from them without reading the predictors again.
@@ -133,7 +133,7 @@ def write_bands(
     predictors : path of ``predictors/{month}.nc``
     previous : path of the preceding month's file, None for the first month
     names : predictor names
-    background : the predictor whose daily means are kept
+    background : the predictor that is rescaled to SMAP
     time_scales_days : time constants [day]
     output : path to write
     """
@@ -144,7 +144,7 @@ def write_bands(
         for first in range(0, len(chunk.times), STEPS_PER_DAY):
             steps = slice(first, first + STEPS_PER_DAY)
             rows.append(_statistics(chunk.bands[steps].numpy()))
-            daily.append(chunk.raw[background][steps].mean(0))
+            daily.append(np.stack([chunk.raw[name][steps].mean(0) for name in names]))
             rows[-1]["day"] = chunk.times[steps][0].astype("M8[D]").astype("M8[ns]")
     with xr.open_dataset(predictors) as data:
         lat, lon = data["lat"].values, data["lon"].values
@@ -152,7 +152,7 @@ def write_bands(
     made = xr.Dataset(
         {
             "state": (("predictor", "memory", "lat", "lon"), stream.state.movedim(1, 0).numpy()),
-            "daily": (("day", "lat", "lon"), np.stack(daily).astype("f4")),
+            "daily": (("predictor", "day", "lat", "lon"), np.stack(daily, 1).astype("f4")),
             **{
                 name: (("day", "channel"), np.stack([row[name] for row in rows]))
                 for name in ("count", "total", "square", "minimum", "maximum")

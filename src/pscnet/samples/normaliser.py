@@ -21,6 +21,7 @@ from pscnet.samples.background import (
     make_background,
 )
 from pscnet.samples.bands import SampleError
+from pscnet.samples.pattern import fine_pattern
 from pscnet.samples.retrievals import retrieval_times, sample_at
 from pscnet.sources.atomic import replacing
 from pscnet.timeaxis import STEP_HOURS, STEPS_PER_DAY, Split, nearest_stamp
@@ -31,6 +32,9 @@ logger = logging.getLogger(__name__)
 #: Static channels of the net, in order; the season follows as sine and cosine. A field whose 36 km means are zero by
 #: construction would be of no use: footprints tell nothing about its effect.
 STATICS = ("elevation", "slope")
+
+#: Retrievals that a cell needs for its mean to count in the fine pattern, and the share of it that must be land.
+FEWEST_RETRIEVALS, TARGET_COVER = 10, 0.9
 
 #: A band whose spread is a smaller share of its predictor's scale than this is rounding noise.
 CONSTANT_SHARE = 1e-5
@@ -85,6 +89,8 @@ class Normaliser:
             "background_coarse_intercept": self.background.coarse.intercept,
             "background_coarse_slope": self.background.coarse.slope,
             "background_coarse_detail": self.background.coarse_detail,
+            "background_pattern": self.background.pattern,
+            "background_coarse_pattern": self.background.coarse_pattern,
             "matched_intercept": self.matched.intercept,
             "matched_slope": self.matched.slope,
         }
@@ -102,6 +108,8 @@ class Normaliser:
             Line(arrays["background_coarse_intercept"], arrays["background_coarse_slope"]),
             arrays["background_detail"],
             arrays["background_coarse_detail"],
+            arrays["background_pattern"],
+            arrays["background_coarse_pattern"],
         )
         mean, std, noise = (float(value) for value in arrays["target"])
         return cls(
@@ -166,19 +174,25 @@ def write_normaliser(
     SampleError
         When the training split holds no usable day, or too few retrievals.
     """
-    channels, statistics, daily, background_name = _training_statistics(bands, split)
+    channels, statistics, means, background_name = _training_statistics(bands, split, _observed_days(smap))
     with xr.open_dataset(static) as data:
         static_fields = {name: data[name].values for name in data.data_vars}
     land = static_fields["land"] > 0
     conservative, bilinear = read_weights(weights["fine_to_coarse"]), read_weights(weights["coarse_to_fine"])
 
     soil_water, retrieval, error = _pairs(coarse, smap, background_name, split)
-    mean_coarse = apply(conservative, np.where(land, daily, np.nan))[0]
+    mean_coarse, covered = apply(conservative, np.where(land, means[background_name], np.nan))
     try:
         regression, matched = fit_lines(soil_water, retrieval, error, mean_coarse)
     except ValueError as error:
         raise SampleError(f"normaliser from {len(smap)} training months: {error}") from error
-    background = make_background(background_name, regression, daily, land, conservative, bilinear)
+    lasting = means | {name: static_fields[name] for name in STATICS}
+    observed = (np.isfinite(retrieval).sum(0) >= FEWEST_RETRIEVALS) & (covered >= TARGET_COVER)
+    pattern, coefficients = fine_pattern(lasting, regression(mean_coarse), observed, land, conservative, bilinear)
+    logger.info("fine pattern, m3 m-3 a standard deviation: %s", coefficients or "none")
+    background = make_background(
+        background_name, regression, means[background_name], pattern, land, conservative, bilinear
+    )
     matched = Line(filled(matched.intercept), filled(matched.slope))
 
     stacked = np.stack([static_fields[name][land] for name in STATICS]).astype("f8")
@@ -197,12 +211,26 @@ def write_normaliser(
     ).write(output)
 
 
+def _observed_days(smap: Sequence[str | Path]) -> np.ndarray:
+    """Days with at least one accepted retrieval."""
+    days = []
+    for path in smap:
+        with xr.open_dataset(path) as data:
+            seen = np.isfinite(data["soil_moisture"].values).any((1, 2))
+            days.append(data["date"].values[seen].astype("M8[ns]"))
+    return np.unique(np.concatenate(days))
+
+
 def _training_statistics(
-    bands: Sequence[str | Path], split: Split
-) -> tuple[tuple[str, ...], list[np.ndarray], np.ndarray, str]:
-    """Channel names; mean, std, minimum and maximum of each; mean of the background variable; its name."""
+    bands: Sequence[str | Path], split: Split, observed: np.ndarray
+) -> tuple[tuple[str, ...], list[np.ndarray], dict[str, np.ndarray], str]:
+    """Channel names; mean, std, minimum and maximum of each; mean field of each predictor over ``observed`` days.
+
+    The last item is the name of the background variable.
+    """
     sums: dict[str, np.ndarray] = {}
     daily_total, days = None, 0
+    predictors: list[str] = []
     names: tuple[str, ...] = ()
     background = ""
     for path in bands:
@@ -217,7 +245,9 @@ def _training_statistics(
             low, high = data["minimum"].values[use].min(0), data["maximum"].values[use].max(0)
             sums["minimum"] = np.minimum(sums.get("minimum", low), low)
             sums["maximum"] = np.maximum(sums.get("maximum", high), high)
-            part = data["daily"].values[use].astype("f8").sum(0)
+            predictors = [str(name) for name in data["predictor"].values]
+            use &= np.isin(data["day"].values, observed)
+            part = data["daily"].values[:, use].astype("f8").sum(1)
             daily_total, days = part if daily_total is None else daily_total + part, days + int(use.sum())
     if daily_total is None:
         raise SampleError(
@@ -236,7 +266,8 @@ def _training_statistics(
         logger.warning("channel %s is constant in the training split: it carries nothing and is set to 0", name)
     std = np.where(constant, np.inf, std)
     statistics = [array.astype("f4") for array in (mean, std, sums["minimum"], sums["maximum"])]
-    return names, statistics, (daily_total / days).astype("f4"), background
+    means = (daily_total / max(days, 1)).astype("f4")
+    return names, statistics, dict(zip(predictors, means, strict=True)), background
 
 
 def _whole_days(days: np.ndarray, split: Split) -> np.ndarray:

@@ -17,11 +17,11 @@ from pscnet.baselines import smoothed_smap
 from pscnet.downscale import Downscaler
 from pscnet.regrid import apply
 from pscnet.samples.background import coarse_series
+from pscnet.samples.normaliser import TARGET_COVER
 from pscnet.samples.retrievals import Retrievals
 from pscnet.samples.store import month_files
 from pscnet.sources.atomic import replacing
 from pscnet.timeaxis import Split
-from pscnet.training import TARGET_COVER
 from pscnet.validation import INTERPOLATED, PRODUCT, ScoreError
 
 
