@@ -1,5 +1,6 @@
 # make demo    install and run the whole pipeline on a small simulated Plateau
 # make test    install and run all tests
+# make bench   ratios to plain references, and the memory of a month of the whole Plateau (minutes)
 # make dev     install what development needs, and the commit hooks
 # make lint    only the style checks
 # make lock    renew envs/requirements.lock from what pyproject.toml asks for
@@ -17,7 +18,7 @@ export MPLBACKEND := Agg
 export OMP_NUM_THREADS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test dev lint lock clean
+.PHONY: help demo test bench dev lint lock clean
 
 help:
 	@sed -n 's/^# make/make/p' Makefile
@@ -32,6 +33,10 @@ demo: $(VENV)/demo.stamp
 
 test: $(VENV)/test.stamp
 	$(BIN)/python -m pytest $(ARGS)
+
+bench: $(VENV)/demo.stamp
+	$(BIN)/python benchmarks/operators.py
+	$(BIN)/python benchmarks/downscale_month.py
 
 dev: $(VENV)/dev.stamp
 	$(BIN)/pre-commit install
