@@ -31,7 +31,7 @@ from pscnet.sources import manifest as manifests
 from pscnet.sources.atomic import replacing
 from pscnet.sources.era5_files import CHUNK_CACHE, Piece, opened, require
 from pscnet.sources.era5_merge import gather, labels
-from pscnet.timeaxis import STEP_HOURS, month_stamps
+from pscnet.timeaxis import STEP_HOURS, STEPS_PER_DAY, month_stamps
 from pscnet.variables import ERA5_LAND
 
 #: A running total that falls within the day by more than this share of its largest value, in more than this
@@ -257,8 +257,8 @@ def _cells(coarse: Grid) -> dict[str, tuple[str, np.ndarray, str]]:
 def _store(
     file: netCDF4.Dataset, name: str, dims: tuple[str, ...], values: np.ndarray, attrs: Mapping[str, str]
 ) -> None:
-    """Write one float32 variable; whole months of small tiles are one chunk each."""
-    chunks = [size if dim == "time" else min(size, 64) for dim, size in zip(dims, values.shape, strict=True)]
+    """Write one float32 variable in chunks of a day of the whole field: readers take a few steps at a time."""
+    chunks = [min(size, STEPS_PER_DAY if dim == "time" else 512) for dim, size in zip(dims, values.shape, strict=True)]
     variable = file.createVariable(
         name, "f4", dims, zlib=True, complevel=1, shuffle=True, chunksizes=chunks, fill_value=np.float32(np.nan)
     )
