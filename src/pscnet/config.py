@@ -15,12 +15,15 @@ from typing import Any, Literal, get_args, get_origin
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from pscnet.complaints import DEVICE, RUN, complaints, nearest, section_of
-from pscnet.grids import Grid, GridError, check_box, ease2_grid, halved, regular_grid
+from pscnet.grids import Grid, GridError, check_box, ease2_grid, fine_grid, halved
 from pscnet.timeaxis import PARTS, Split, TimeError, is_month, make_split, months
 from pscnet.variables import ERA5_LAND
 
 #: Variables of the ERA5-Land background; the first is the one rescaled to SMAP.
 BACKGROUND = "swvl1"
+
+#: Node spacing of ERA5-Land [degree] (Munoz-Sabater et al. 2021, doi:10.5194/essd-13-4349-2021).
+ERA5_LAND_SPACING = 0.1
 
 
 class ConfigError(ValueError):
@@ -97,10 +100,24 @@ class SplitMonths(Section):
 
 
 class FineGrid(Section):
-    """The grid of the product: the nodes of ERA5-Land."""
+    """The grid of the product: the nodes of ERA5-Land, or EASE-Grid 2.0 cells to which ERA5-Land is interpolated."""
 
-    kind: Literal["regular"] = Field("regular", description="Regular latitude-longitude nodes.")
-    spacing: float = Field(0.1, gt=0, le=5, description="Node spacing [degree]; ERA5-Land has 0.1.")
+    kind: Literal["regular", "ease2"] = Field(
+        "regular",
+        description="regular: latitude-longitude nodes, on which nothing is interpolated; ease2: EASE-Grid 2.0 global.",
+    )
+    spacing: float = Field(
+        ERA5_LAND_SPACING, gt=0, le=5, description="Node spacing [degree] (kind: regular); ERA5-Land has 0.1."
+    )
+    name: Literal["M09"] = Field("M09", description="M09: the 9 km cells that nest in M36 (kind: ease2).")
+
+    @model_validator(mode="after")
+    def _keys_of_kind(self) -> FineGrid:
+        if self.kind == "ease2" and "spacing" in self.model_fields_set:
+            raise ValueError("spacing goes with kind: regular; take it out, EASE-Grid 2.0 M09 has 9 km")
+        if self.kind == "regular" and "name" in self.model_fields_set:
+            raise ValueError(f"name {self.name} goes with kind: ease2; type {{kind: ease2, name: {self.name}}}")
+        return self
 
 
 class CoarseGrid(Section):
@@ -357,9 +374,15 @@ class Config(Section):
             self.make_split()
         except TimeError as error:
             raise ValueError(str(error)) from error
+        if self.grids.fine.kind == "ease2" and self.source == "twin":
+            raise ValueError(
+                "grids.fine.kind ease2 goes with source: archive only, as the truth of the simulated Plateau lies on "
+                "0.1 degree nodes: type kind: regular, or another source"
+            )
         try:
             self.coarse_grid()
             self.fine_grid()
+            self.source_grid()
         except GridError as error:
             raise ValueError(f"region, grids: {error}") from error
         self._check_report()
@@ -387,13 +410,28 @@ class Config(Section):
         split = self.split if self.split == "auto" else {part: getattr(self.split, part) for part in PARTS}
         return make_split(split, (self.period.start, self.period.end), self.samples.buffer_days)
 
+    def grid_arguments(self) -> dict[str, dict[str, Any]]:
+        """Arguments of ``fine_grid`` (``fine``, ``source``) and ``ease2_grid`` (``coarse``), as plain values."""
+        box = {"lat": list(self.region.lat), "lon": list(self.region.lon)}
+        fine = self.grids.fine
+        nodes = {"kind": "regular", **box, "spacing": fine.spacing}
+        return {
+            "source": nodes,
+            "fine": nodes if fine.kind == "regular" else {"kind": fine.kind, **box, "name": fine.name},
+            "coarse": {**box, "name": self.grids.coarse.name},
+        }
+
     def fine_grid(self) -> Grid:
         """The product's grid."""
-        return regular_grid(self.region.lat, self.region.lon, self.grids.fine.spacing)
+        return fine_grid(**self.grid_arguments()["fine"])
+
+    def source_grid(self) -> Grid:
+        """The nodes on which ERA5-Land is read: the fine grid itself where that is regular."""
+        return fine_grid(**self.grid_arguments()["source"])
 
     def coarse_grid(self) -> Grid:
         """The retrievals' grid: the cells that touch the box."""
-        return ease2_grid(self.region.lat, self.region.lon, self.grids.coarse.name)
+        return ease2_grid(**self.grid_arguments()["coarse"])
 
     def middle_grid(self) -> Grid:
         """The intermediate grid of the progressive scales: coarse cells halved."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Literal
 
 import numpy as np
 import pyproj
@@ -192,14 +193,26 @@ def ease2_axes(name: str) -> tuple[np.ndarray, np.ndarray]:
     return _EASE2_PROJ(np.zeros_like(y), y, inverse=True)[1], _EASE2_PROJ(x, np.zeros_like(x), inverse=True)[0]
 
 
-def ease2_grid(lat: tuple[float, float], lon: tuple[float, float], name: str = "M36") -> Grid:
-    """The EASE-Grid 2.0 cells that touch the box: cells whose interior meets the closed box.
+def ease2_grid(
+    lat: tuple[float, float],
+    lon: tuple[float, float],
+    name: str = "M36",
+    cells: Literal["touching", "centred"] = "touching",
+) -> Grid:
+    """The EASE-Grid 2.0 cells of the box.
 
     Parameters
     ----------
     lat, lon : (south, north), (west, east) [degree]
     name : str
         One of :data:`EASE2_GRIDS`.
+    cells : {"touching", "centred"}
+        Cells whose interior meets the closed box, or those whose centre lies in it.
+
+    Raises
+    ------
+    GridError
+        For an unknown name, and where the box holds no such cell (of the centred ones, fewer than 2 x 2).
     """
     check_box(lat, lon)
     if name not in EASE2_GRIDS:
@@ -208,13 +221,49 @@ def ease2_grid(lat: tuple[float, float], lon: tuple[float, float], name: str = "
     lats, lons = ease2_axes(name)
     lat_edges = ease2_lat_edges(name)
     lon_edges = -180.0 + np.arange(cols + 1) * (360.0 / cols)
-    # A cell that only shares an edge with the box does not touch it (90 E is an edge of M36, but for rounding).
-    rows = np.flatnonzero((lat_edges[1:] < lat[1] - _TOUCH) & (lat_edges[:-1] > lat[0] + _TOUCH))
-    columns = np.flatnonzero((lon_edges[:-1] < lon[1] - _TOUCH) & (lon_edges[1:] > lon[0] + _TOUCH))
+    if cells == "centred":
+        rows = np.flatnonzero((lats <= lat[1] + _TOUCH) & (lats >= lat[0] - _TOUCH))
+        columns = np.flatnonzero((lons >= lon[0] - _TOUCH) & (lons <= lon[1] + _TOUCH))
+        if rows.size < 2 or columns.size < 2:
+            raise GridError(f"box lat {list(lat)}, lon {list(lon)} holds fewer than 2 x 2 cell centres of {name}")
+    else:
+        # A cell that only shares an edge with the box does not touch it (90 E is an edge of M36, but for rounding).
+        rows = np.flatnonzero((lat_edges[1:] < lat[1] - _TOUCH) & (lat_edges[:-1] > lat[0] + _TOUCH))
+        columns = np.flatnonzero((lon_edges[:-1] < lon[1] - _TOUCH) & (lon_edges[1:] > lon[0] + _TOUCH))
     if rows.size == 0 or columns.size == 0:
         raise GridError(f"box lat {list(lat)}, lon {list(lon)} touches no cell of EASE-Grid 2.0 {name} (85 S to 85 N)")
     r0, r1, c0, c1 = rows[0], rows[-1] + 1, columns[0], columns[-1] + 1
     return Grid(name, lats[r0:r1], lons[c0:c1], lat_edges[r0 : r1 + 1], lon_edges[c0 : c1 + 1], int(r0), int(c0))
+
+
+def fine_grid(
+    kind: Literal["regular", "ease2"],
+    lat: tuple[float, float],
+    lon: tuple[float, float],
+    spacing: float = 0.1,
+    name: str = "M09",
+) -> Grid:
+    """The grid of the product in the box, of either kind.
+
+    Parameters
+    ----------
+    kind : {"regular", "ease2"}
+        Nodes ``spacing`` apart, or the cells of EASE-Grid 2.0 ``name`` whose centres lie in the box: not those that
+        only touch it, since the values of ERA5-Land that they are made of end at the box.
+    lat, lon : (south, north), (west, east) [degree]
+    spacing : float [degree]
+    name : str
+        One of :data:`EASE2_GRIDS`.
+
+    Raises
+    ------
+    GridError
+    """
+    if kind == "regular":
+        return regular_grid(lat, lon, spacing)
+    if kind == "ease2":
+        return ease2_grid(lat, lon, name, cells="centred")
+    raise GridError(f"grid kind {kind!r}: expected regular or ease2")
 
 
 def halved(grid: Grid) -> Grid:

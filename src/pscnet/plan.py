@@ -27,6 +27,9 @@ WEIGHTS = {
     "coarse_to_fine": "bilinear",
 }
 
+#: The weight file from ERA5-Land's nodes to a fine grid that is another one.
+INTERPOLATION = {"source_to_fine": "bilinear"}
+
 
 class Plan:
     """What the rules ask of a configuration.
@@ -90,26 +93,29 @@ class Plan:
 
     @cached_property
     def grids(self) -> dict[str, dict[str, Any]]:
-        """Arguments of ``regular_grid`` and ``ease2_grid`` by grid: ``fine`` and ``coarse``."""
-        box = {"lat": list(self.config.region.lat), "lon": list(self.config.region.lon)}
-        return {
-            "fine": {**box, "spacing": self.config.grids.fine.spacing},
-            "coarse": {**box, "name": self.config.grids.coarse.name},
-        }
+        """Arguments of ``fine_grid`` (``fine``; ``source``, the nodes of ERA5-Land) and ``ease2_grid`` (``coarse``)."""
+        return self.config.grid_arguments()
 
     @cached_property
     def grid_names(self) -> dict[str, str]:
         """The names that weight files carry, by grid."""
         return {
+            "source": self.config.source_grid().name,
             "fine": self.config.fine_grid().name,
             "middle": self.config.middle_grid().name,
             "coarse": self.config.coarse_grid().name,
         }
 
     def weights(self, name: str) -> str:
-        """One weight file of :data:`WEIGHTS`."""
+        """One weight file of :data:`WEIGHTS` or :data:`INTERPOLATION`."""
         source, target = (self.grid_names[grid] for grid in name.split("_to_"))
-        return f"build/{self.run}/weights/{WEIGHTS[name]}_{source}_{target}.nc"
+        return f"build/{self.run}/weights/{(WEIGHTS | INTERPOLATION)[name]}_{source}_{target}.nc"
+
+    @property
+    def interpolation(self) -> list[str]:
+        """The weight file from ERA5-Land's nodes to the fine grid; nothing where that is those nodes."""
+        same = self.grids["source"] == self.grids["fine"]
+        return [] if same else [self.weights(name) for name in INTERPOLATION]
 
     @cached_property
     def weight_set(self) -> dict[str, str]:

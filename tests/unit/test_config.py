@@ -178,6 +178,14 @@ MISTAKES = {
     "downscale: {tile: big}": "downscale.tile: a whole number or 'auto' expected (found 'big')",
     "downscale: {tile: 4}": "downscale.tile: tile 4: a tile has at least 8 fine cells a side",
     "grids: {coarse: {name: M25}}": "grids.coarse.name: 'M36' expected (found 'M25')",
+    "grids: {fine: {kind: ease}}": "grids.fine.kind: 'regular' or 'ease2' expected (found 'ease')",
+    "grids: {fine: {kind: ease2, name: M36}}": "grids.fine.name: 'M09' expected (found 'M36')",
+    "grids: {fine: {name: M09}}": "grids.fine: name M09 goes with kind: ease2; type {kind: ease2, name: M09}",
+    "grids: {fine: {kind: ease2, spacing: 0.1}}": "grids.fine: spacing goes with kind: regular; take it out",
+    "{source: twin, grids: {fine: {kind: ease2}}}": (
+        "grids.fine.kind ease2 goes with source: archive only, as the truth of the simulated Plateau lies on 0.1 degree"
+    ),
+    "{grids: {fine: {kind: ease2}}, region: {lat: [30.0, 30.1]}}": "fewer than 2 x 2 cell centres of M09",
     # The box
     "region: {lat: [40, 25]}": "region: latitude range [40.0, 25.0]: expected [south, north] within -90..90, south",
     "region: {lat: [80, 95]}": "region: latitude range [80.0, 95.0]: expected [south, north] within -90..90",
@@ -263,6 +271,8 @@ def test_the_long_name_of_every_variable_leads_to_the_short_one(base, variable):
         "region: {lon: [-110, -105]}",
         "region: {lon: [179, 180]}",
         "training: {device: 'cuda:1'}",
+        "grids: {fine: {kind: ease2, name: M09}}",
+        "grids: {fine: {kind: regular, spacing: 0.1}}",
     ],
 )
 def test_the_control_what_is_right_is_taken(base, overlay):

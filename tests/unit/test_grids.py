@@ -144,6 +144,34 @@ def test_halves_nest_in_their_cells():
         grids.halved(grids.regular_grid(*PLATEAU))
 
 
+def test_fine_cells_are_those_whose_centres_lie_in_the_box():
+    """They nest in the coarse cells that touch the same box; cells that only touch it would reach beyond it."""
+    box = (-32.0, -27.0), (116.0, 122.0)
+    fine, coarse = grids.fine_grid("ease2", *box), grids.ease2_grid(*box, "M36")
+    quarter = grids.halved(grids.halved(coarse))
+    lat, lon = grids.ease2_axes("M09")
+    rows, cols = np.flatnonzero((lat >= -32) & (lat <= -27)), np.flatnonzero((lon >= 116) & (lon <= 122))
+    assert fine.name == "M09" and fine.shape == (rows.size, cols.size) == (62, 65)
+    assert (fine.row0, fine.col0) == (rows[0], cols[0])
+    within = quarter.window(
+        slice(fine.row0 - quarter.row0, fine.row0 - quarter.row0 + fine.shape[0]),
+        slice(fine.col0 - quarter.col0, fine.col0 - quarter.col0 + fine.shape[1]),
+    )
+    assert within.same_as(fine, 1e-9)
+    np.testing.assert_allclose(within.lat_edges, fine.lat_edges, atol=1e-9)
+    np.testing.assert_allclose(within.lon_edges, fine.lon_edges, atol=1e-9)
+    touching = grids.ease2_grid(*box, "M09")
+    assert touching.shape != fine.shape, "the control: the cells that touch the box are more"
+    assert touching.lat[0] > -27 or touching.lat[-1] < -32
+
+
+def test_one_builder_makes_both_kinds_of_fine_grid():
+    box = {"lat": [30, 31], "lon": [90, 91]}
+    assert grids.fine_grid("regular", **box).same_as(grids.regular_grid((30, 31), (90, 91), 0.1))
+    assert grids.fine_grid("regular", **box, spacing=0.25).name == "r0250"
+    assert grids.fine_grid("ease2", **box, name="M09").name == "M09"
+
+
 def test_window_keeps_the_place_in_the_parent():
     grid = grids.ease2_grid(*PLATEAU, "M36")
     part = grid.window(slice(3, 8), slice(10, 14))
@@ -169,6 +197,8 @@ def test_same_as_notices_a_shift_of_half_a_cell():
         (lambda: grids.regular_grid((25, 40), (73, 105), 0), "spacing 0"),
         (lambda: grids.ease2_grid((25, 40), (73, 105), "M25"), "M36, M18, M09, M03"),
         (lambda: grids.ease2_grid((86, 89), (73, 105)), "touches no cell"),
+        (lambda: grids.fine_grid("ease2", (30.0, 30.1), (90, 91)), "fewer than 2 x 2 cell centres of M09"),
+        (lambda: grids.fine_grid("hexagons", (30, 31), (90, 91)), "'hexagons': expected regular or ease2"),
     ],
 )
 def test_bad_grids_are_refused_with_the_way_out(call, message):

@@ -97,6 +97,30 @@ def test_weight_files_are_those_that_the_net_needs():
     assert plan().weights("middle_to_coarse") == "build/r/weights/conservative_M18_M36.nc"
 
 
+def test_a_fine_grid_that_is_not_era5_lands_takes_one_more_weight_file():
+    regular, ease2 = plan(), plan(source="archive", grids={"fine": {"kind": "ease2", "name": "M09"}})
+    assert regular.grids["source"] == regular.grids["fine"]
+    assert regular.grids["fine"] == {"kind": "regular", "lat": [32.0, 33.1], "lon": [91.0, 92.1], "spacing": 0.1}
+    assert regular.interpolation == []
+    assert ease2.grids["source"] == regular.grids["source"] and ease2.grids["coarse"] == regular.grids["coarse"]
+    assert ease2.grids["fine"] == {"kind": "ease2", "lat": [32.0, 33.1], "lon": [91.0, 92.1], "name": "M09"}
+    assert ease2.interpolation == ["build/r/weights/bilinear_r0100_M09.nc"]
+    assert ease2.weight_set["fine_to_middle"] == "build/r/weights/conservative_M09_M18.nc"
+    assert set(ease2.weight_set) == set(regular.weight_set) == set(WEIGHTS)
+
+
+def test_a_run_on_nine_kilometres_is_planned(workspace):
+    (workspace.root / "nine.yaml").write_text(
+        "run: nine\n"
+        "region: {lat: [-32, -27], lon: [116, 122]}\n"
+        "period: {start: 2020-01, end: 2020-01}\n"
+        "samples: {window_days: 4, buffer_days: 4}\n"
+        "grids: {fine: {kind: ease2, name: M09}}\n"
+    )
+    output = " ".join(workspace.snakemake("-n", "--configfile", "nine.yaml").stdout.split())
+    assert "regrid_weights 7" in output and "regrid_era5_land 1" in output
+
+
 def test_the_hash_leaves_out_what_does_not_change_values():
     split = {"train": ["2016-02", "2016-03"], "validation": ["2016-10"], "test": ["2016-06"]}
     one = plan(split=split)

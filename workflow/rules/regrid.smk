@@ -17,6 +17,7 @@ rule regrid_weights:
         mem_mb=2000,
         runtime=20,
     params:
+        source=PLAN.grids["source"],
         fine=PLAN.grids["fine"],
         coarse=PLAN.grids["coarse"],
         grid_from="{grid_from}",
@@ -35,6 +36,7 @@ rule regrid_era5_land:
         manifest="build/{run}/manifests/era5_land/{month}.json",
         previous=lambda w: PLAN.previous("build/{run}/manifests/era5_land/{month}.json", w.month),
         weights=PLAN.weights("fine_to_coarse"),
+        source_to_fine=PLAN.interpolation,
     output:
         predictors="build/{run}/predictors/{month}.nc",
         coarse="build/{run}/coarse/{month}.nc",

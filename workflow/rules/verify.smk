@@ -115,9 +115,8 @@ rule verify_scores:
         runtime=60,
     params:
         run="{run}",
-        lat=PLAN.config.region.lat,
-        lon=PLAN.config.region.lon,
-        coarse_name=PLAN.config.grids.coarse.name,
+        fine=PLAN.grids["fine"],
+        coarse=PLAN.grids["coarse"],
         intervals=PLAN.split_blocks["test"],
         places=PLAN.config.report.places,
     message:

@@ -1,6 +1,6 @@
 """A product month (rule product_month)."""
 
-from pscnet.grids import regular_grid
+from pscnet.grids import fine_grid
 from pscnet.logs import log_to
 from pscnet.product import write_month
 from pscnet.provenance import of_product
@@ -11,7 +11,7 @@ with log_to(snakemake.log[0]):
         output=snakemake.output.product,
         run=snakemake.params.run,
         month=snakemake.params.month,
-        fine=regular_grid(**snakemake.params.fine),
+        fine=fine_grid(**snakemake.params.fine),
         dtype=snakemake.params.dtype,
         attributes=snakemake.params.attributes,
         provenance=of_product(

@@ -1,6 +1,6 @@
 """Elevation, slope, land and region on the fine grid (rule regrid_static)."""
 
-from pscnet.grids import ease2_grid, regular_grid
+from pscnet.grids import ease2_grid, fine_grid
 from pscnet.logs import log_to
 from pscnet.sources.manifest import read
 from pscnet.sources.region import write_static
@@ -10,7 +10,7 @@ with log_to(snakemake.log[0]):
     write_static(
         terrain=terrain,
         predictors=snakemake.input.predictors,
-        fine=regular_grid(**snakemake.params.fine),
+        fine=fine_grid(**snakemake.params.fine),
         coarse=ease2_grid(**snakemake.params.coarse),
         conservative_weights=snakemake.input.conservative,
         bilinear_weights=snakemake.input.bilinear,

@@ -1,7 +1,7 @@
 """Contract checks of a product month (rule verify_product)."""
 
 from pscnet.checks import verify_product
-from pscnet.grids import regular_grid
+from pscnet.grids import fine_grid
 from pscnet.logs import log_to
 
 with log_to(snakemake.log[0]):
@@ -9,6 +9,6 @@ with log_to(snakemake.log[0]):
         product=snakemake.input.product,
         output=snakemake.output.finding,
         month=snakemake.params.month,
-        fine=regular_grid(**snakemake.params.fine),
+        fine=fine_grid(**snakemake.params.fine),
         static=snakemake.input.static,
     )

@@ -1,4 +1,6 @@
-"""ERA5-Land files in, one clean month out: 3-hourly, on the nodes of the grid, accumulations as interval totals.
+"""ERA5-Land files in, one clean month out: 3-hourly, on the fine grid, accumulations as interval totals.
+
+Where the fine grid is the nodes of ERA5-Land, values are as delivered; on another one they are interpolated.
 
 Layout of a clean month (``open_files``, and the predictors file of ``write_month``):
 
@@ -37,6 +39,9 @@ from pscnet.variables import ERA5_LAND
 #: A running total that falls within the day by more than this share of its largest value, in more than this
 #: share of the values, is no running total. GRIB packing makes falls of about 1e-5 of the largest value.
 FALL, FALL_SHARE = 0.02, 1e-3
+
+#: An interpolated cell is land where nodes on land carry this share of its weight: land neither grows nor shrinks.
+LAND_SHARE = 0.5
 
 _STEP = np.timedelta64(STEP_HOURS, "h")
 
@@ -89,6 +94,7 @@ def write_month(
     predictors_out: str | Path,
     coarse_out: str | Path,
     min_valid_fraction: float = 0.0,
+    source_to_fine: str | Path | None = None,
 ) -> None:
     """Write the clean month and its conservative means, one variable in memory at a time.
 
@@ -105,11 +111,15 @@ def write_month(
         NetCDF files to write; see the module's table. Replaced only when both are complete.
     min_valid_fraction : float
         Coarse cells with a smaller share of valid area become NaN.
+    source_to_fine : path, optional
+        Bilinear weights from the nodes on which ERA5-Land is read to ``fine``; none where ``fine`` is these nodes.
 
     Raises
     ------
-    SourceError
+    SourceError, WeightError
     """
+    interpolation = None if source_to_fine is None else read_weights(source_to_fine, dst=fine, method="bilinear")
+    nodes = fine if interpolation is None else interpolation.src
     matrix = read_weights(weights)
     if tuple(matrix.src_shape) != fine.shape or tuple(matrix.dst_shape) != coarse.shape:
         raise complaint(
@@ -127,9 +137,11 @@ def write_month(
         netCDF4.Dataset(coarse_part, "w") as coarse_file,
     ):
         require(pieces, variables, f"ERA5-Land {month}, listed in {manifest}")
-        _define(fine_file, month, _nodes(fine))
+        _define(fine_file, month, _axes(fine))
         _define(coarse_file, month, _cells(coarse))
-        for name, values, attrs in _clean(pieces, variables, fine, month):
+        for name, values, attrs in _clean(pieces, variables, nodes, month):
+            if interpolation is not None:
+                values, _ = apply(interpolation, values, LAND_SHARE)
             valid &= np.isfinite(values).all(axis=0)
             _store(fine_file, name, ("time", "lat", "lon"), values, attrs)
             means, _ = apply(matrix, values, min_valid_fraction)
@@ -238,8 +250,8 @@ def _define(file: netCDF4.Dataset, month: str, coords: Mapping[str, tuple[str, n
         variable[:] = values
 
 
-def _nodes(fine: Grid) -> dict[str, tuple[str, np.ndarray, str]]:
-    """Coordinates of the fine nodes: name to (dimension, values, unit)."""
+def _axes(fine: Grid) -> dict[str, tuple[str, np.ndarray, str]]:
+    """Coordinates of the fine grid: name to (dimension, values, unit)."""
     return {"lat": ("lat", fine.lat, "degrees_north"), "lon": ("lon", fine.lon, "degrees_east")}
 
 

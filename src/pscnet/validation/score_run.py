@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from pscnet.grids import Grid, ease2_grid, regular_grid
+from pscnet.grids import Grid
 from pscnet.sources.atomic import replacing
 from pscnet.validation import METHODS, PRODUCT, ScoreError, methods_of
 from pscnet.validation.places import Places, place_scores, write_places
@@ -61,14 +61,13 @@ def score_run(
     references: Sequence[str | Path],
     heldout: str | Path,
     static: str | Path,
-    region_lat: tuple[float, float],
-    region_lon: tuple[float, float],
+    fine: Grid,
+    coarse: Grid,
     test_intervals: Sequence[tuple[str, str]],
     scores_json: str | Path,
     scores_csv: str | Path,
     places_nc: str | Path,
     truths: Sequence[str | Path] = (),
-    coarse_name: str = "M36",
     places: Sequence[tuple[float, float]] = (),
     run: str = "",
 ) -> dict[str, Any]:
@@ -82,8 +81,8 @@ def score_run(
         Held-out SMAP pairs, see :func:`pscnet.validation.satellite.score_pairs`.
     static : path
         ``region`` (lat, lon): 1 where the product is to have values.
-    region_lat, region_lon : (south, north), (west, east) [degree]
-        The box, from which the coarse grid is cut.
+    fine, coarse : Grid
+        The product's grid and that of the retrievals.
     test_intervals : list of (start, end), ISO, half-open
     scores_json, scores_csv, places_nc : paths to write
     truths : paths
@@ -103,8 +102,7 @@ def score_run(
     months = _matched(products, references, truths)
     intervals = [(np.datetime64(start, "ns"), np.datetime64(end, "ns")) for start, end in test_intervals]
     satellite, pair_counts = score_pairs(heldout, intervals)
-    fine, region = _region(Path(static), region_lat, region_lon)
-    coarse = ease2_grid(region_lat, region_lon, coarse_name)
+    region = _region(Path(static), fine)
     chosen = Places.choose(fine, region, places)
     with xr.open_dataset(months[0][1]) as first:
         reference_names = methods_of(first.variables, months[0][1], product=False)
@@ -136,23 +134,22 @@ def _matched(
     return [(Path(p), Path(r), t) for p, r, t in zip(products, references, exact, strict=True)]
 
 
-def _region(static: Path, lat: tuple[float, float], lon: tuple[float, float]) -> tuple[Grid, np.ndarray]:
-    """The fine grid and the cells of the region (bool) from the static file."""
+def _region(static: Path, fine: Grid) -> np.ndarray:
+    """The cells of the region (bool) from the static file, which has to lie on the fine grid."""
     with xr.open_dataset(static) as fields:
         if "region" not in fields:
             raise ScoreError(f"{static}: expected the variable region (lat, lon); rerun regrid_static")
         lats, lons = fields["lat"].values, fields["lon"].values
         region = fields["region"].transpose("lat", "lon").values == 1
-    spacing = round(float(np.abs(np.diff(lats)).mean()), 6)
-    grid = regular_grid(lat, lon, spacing)
-    if grid.shape != region.shape or not (
-        np.allclose(grid.lat, lats, rtol=0, atol=1e-4) and np.allclose(grid.lon, lons, rtol=0, atol=1e-4)
+    if fine.shape != region.shape or not (
+        np.allclose(fine.lat, lats, rtol=0, atol=1e-4) and np.allclose(fine.lon, lons, rtol=0, atol=1e-4)
     ):
         raise ScoreError(
-            f"{static}: expected {grid.shape[0]} x {grid.shape[1]} nodes in lat {list(lat)}, lon {list(lon)}, found "
-            f"{region.shape[0]} x {region.shape[1]} from {float(lats[0]):g} N {float(lons[0]):g} E; rerun regrid_static"
+            f"{static}: expected the fine grid {fine.name}, {fine.shape[0]} x {fine.shape[1]} cells from "
+            f"{fine.lat[0]:g} N {fine.lon[0]:g} E, found {region.shape[0]} x {region.shape[1]} from "
+            f"{float(lats[0]):g} N {float(lons[0]):g} E; rerun regrid_static"
         )
-    return grid, region
+    return region
 
 
 def _score_block(

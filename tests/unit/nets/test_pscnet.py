@@ -22,9 +22,10 @@ def region() -> TinyRegion:
     return TinyRegion((31.0, 33.4), (91.0, 94.1))
 
 
-@pytest.fixture(scope="module")
-def wide() -> TinyRegion:
-    return TinyRegion((30.0, 37.0), (88.0, 97.0))
+@pytest.fixture(scope="module", params=["regular", "ease2"])
+def wide(request) -> TinyRegion:
+    """On either kind of fine grid: edges of M09 cells are those of the coarse cells, but for rounding."""
+    return TinyRegion((30.0, 37.0), (88.0, 97.0), kind=request.param)
 
 
 def test_full_fields_at_every_scale(region):

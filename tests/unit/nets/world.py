@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from pscnet.grids import Grid, ease2_grid, halved, regular_grid
+from pscnet.grids import Grid, ease2_grid, fine_grid, halved
 from pscnet.nets import PSCNet, PSCNetSpec
 from pscnet.nets.pscnet import Batch
 from pscnet.regrid import make_weights
@@ -19,8 +19,10 @@ SLOTS = 10
 class TinyRegion:
     """Grids, weights and land of a small box."""
 
-    def __init__(self, lat: tuple[float, float], lon: tuple[float, float], sea: bool = True) -> None:
-        self.fine: Grid = regular_grid(lat, lon)
+    def __init__(
+        self, lat: tuple[float, float], lon: tuple[float, float], sea: bool = True, kind: str = "regular"
+    ) -> None:
+        self.fine: Grid = fine_grid(kind, lat, lon)
         self.coarse: Grid = ease2_grid(lat, lon)
         grids = {"fine": self.fine, "middle": halved(self.coarse), "coarse": self.coarse}
         self.weights: dict[str, Weights] = {}

@@ -10,7 +10,7 @@ import pytest
 import xarray as xr
 from pytesmo import metrics
 
-from pscnet.grids import ease2_grid, regular_grid
+from pscnet.grids import ease2_grid, fine_grid, regular_grid
 from pscnet.validation import ScoreError
 from pscnet.validation.score_run import format_tables, score_run
 from pscnet.validation.truth import TruthScores
@@ -179,7 +179,11 @@ def test_without_truth_only_agreement_with_smap_is_scored(made_up_run, tmp_path)
     [
         ({"places": [(40.0, 91.0)]}, "report.places: 40 N 91 E"),
         ({"test_intervals": [("2015-01-01", "2015-02-01")]}, "no pair to score"),
-        ({"region_lat": (31.5, 34.5)}, "static.nc: expected 31 x 31 nodes"),
+        (
+            {"fine": regular_grid((31.5, 34.5), (90.0, 93.0))},
+            "static.nc: expected the fine grid r0100, 31 x 31 cells from 34.5 N 90 E, found 21 x 31 from 33.5 N 90 E",
+        ),
+        ({"fine": fine_grid("ease2", (31.5, 33.5), (90.0, 93.0))}, "static.nc: expected the fine grid M09"),
         ({"truths": "one"}, "found 2, 2 and 1"),
         ({"references": "swapped"}, r"fields_2016-08.nc: expected every stamp of .*product_2016-07.nc"),
         ({"references": "product"}, "era5_land, era5_land_rescaled, smap_interpolated missing"),
