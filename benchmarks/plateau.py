@@ -15,12 +15,11 @@ import xarray as xr
 
 from pscnet.checkpoint import Checkpoint
 from pscnet.config import DEFAULT_PREDICTORS, Model, Samples
-from pscnet.grids import Grid, ease2_grid, halved, regular_grid
+from pscnet.grids import WEIGHTS, Grid, ease2_grid, halved, regular_grid
 from pscnet.nets import PSCNet, PSCNetSpec
 from pscnet.regrid import write_weight_file
 from pscnet.samples.background import Background, Line
 from pscnet.samples.bands import channel_names
-from pscnet.samples.geometry import WEIGHTS
 from pscnet.samples.inputs import STATIC_CHANNELS
 from pscnet.samples.normaliser import STATICS, Normaliser
 from pscnet.sources.era5_land import _store  # chunks and compression as the pipeline writes them

@@ -64,7 +64,7 @@ class Downscaler:
     ----------
     checkpoint : path
     static : path of ``static.nc``
-    weights : paths of :data:`pscnet.samples.geometry.WEIGHTS`
+    weights : paths of :data:`pscnet.grids.WEIGHTS`
     device : "auto", "cpu" or "cuda"
     tile : int or "auto"
         Fine cells a side of a tile; the answer does not depend on it.
@@ -238,7 +238,7 @@ def write_month(
     previous : path of the preceding month's bands, None for the first
     coarse, smap : paths of the preceding, this and the following month, where they are in the period
     static, checkpoint : paths
-    weights : paths of :data:`pscnet.samples.geometry.WEIGHTS`
+    weights : paths of :data:`pscnet.grids.WEIGHTS`
     names : predictor names in channel order
     output : path to write
     device, tile, batch_steps, variance_factor, systematic_std : see :class:`Downscaler`

@@ -29,6 +29,16 @@ EASE2_GRIDS: dict[str, tuple[float, int, int]] = {
     "M03": (3002.6850700487, 4872, 11568),
 }
 
+#: The weight files between the three grids of the net, and the method of each.
+WEIGHTS = {
+    "fine_to_coarse": "conservative",
+    "fine_to_middle": "conservative",
+    "middle_to_coarse": "conservative",
+    "coarse_to_middle": "bilinear",
+    "middle_to_fine": "bilinear",
+    "coarse_to_fine": "bilinear",
+}
+
 #: Coordinates are rounded to this many decimals of a degree, to undo float noise such as 73.09999847.
 _DECIMALS = 6
 

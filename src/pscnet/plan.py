@@ -12,20 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pscnet import config, provenance
+from pscnet.grids import WEIGHTS
 from pscnet.timeaxis import PARTS, neighbour
 
 if TYPE_CHECKING:
     from pscnet.sources.archive import Inventory
-
-#: Weight files between the fine, middle and coarse grids, and the method of each.
-WEIGHTS = {
-    "fine_to_coarse": "conservative",
-    "fine_to_middle": "conservative",
-    "middle_to_coarse": "conservative",
-    "coarse_to_middle": "bilinear",
-    "middle_to_fine": "bilinear",
-    "coarse_to_fine": "bilinear",
-}
 
 #: The weight file from ERA5-Land's nodes to a fine grid that is another one.
 INTERPOLATION = {"source_to_fine": "bilinear"}

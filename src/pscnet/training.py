@@ -301,7 +301,7 @@ def train_files(
     months : consecutive months that hold the training and validation split and their neighbours
     predictors, bands, coarse, smap : paths of these months' files
     static, normaliser : paths
-    weights : paths of :data:`pscnet.samples.geometry.WEIGHTS`
+    weights : paths of :data:`pscnet.grids.WEIGHTS`
     split : Split
     model : width, heads, blocks, squeeze_km, dropout of :class:`PSCNetSpec`
     options : Options

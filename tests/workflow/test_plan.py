@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 
-from pscnet.plan import WEIGHTS, Plan
-from pscnet.samples import geometry
+from pscnet.grids import WEIGHTS
+from pscnet.plan import Plan
 
 PLATEAU_MONTHS, SCORED_MONTHS = 36, 12
 
@@ -93,7 +93,7 @@ def test_spans_have_no_gap():
 
 
 def test_weight_files_are_those_that_the_net_needs():
-    assert geometry.WEIGHTS == WEIGHTS
+    assert set(plan().weight_set) == set(WEIGHTS)
     assert plan().weights("middle_to_coarse") == "build/r/weights/conservative_M18_M36.nc"
 
 

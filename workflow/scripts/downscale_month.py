@@ -1,8 +1,8 @@
 """A month of downscaled fields (rule downscale_month)."""
 
 from pscnet.downscale import write_month
+from pscnet.grids import WEIGHTS
 from pscnet.logs import log_to
-from pscnet.samples.geometry import WEIGHTS
 
 with log_to(snakemake.log[0]):
     write_month(

@@ -1,7 +1,7 @@
 """Training of the net (rule train_model)."""
 
+from pscnet.grids import WEIGHTS
 from pscnet.logs import log_to
-from pscnet.samples.geometry import WEIGHTS
 from pscnet.timeaxis import Split
 from pscnet.training import Options, train_files
 

@@ -1,7 +1,7 @@
 """Held-out SMAP of the test split (rule verify_heldout)."""
 
+from pscnet.grids import WEIGHTS
 from pscnet.logs import log_to
-from pscnet.samples.geometry import WEIGHTS
 from pscnet.timeaxis import Split
 from pscnet.validation.heldout import write_heldout
 

@@ -14,20 +14,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from pscnet.grids import Grid
+from pscnet.grids import WEIGHTS, Grid
 from pscnet.nets.operators import GridOperator, MaskedMean
 from pscnet.nets.pscnet import Geometry
 from pscnet.weights import Weights, read_weights
-
-#: The weight files that the net needs, each a method between two of the fine, middle and coarse grids.
-WEIGHTS = {
-    "fine_to_coarse": "conservative",
-    "fine_to_middle": "conservative",
-    "middle_to_coarse": "conservative",
-    "coarse_to_middle": "bilinear",
-    "middle_to_fine": "bilinear",
-    "coarse_to_fine": "bilinear",
-}
 
 Box = tuple[slice, slice]
 
@@ -106,7 +96,7 @@ def _axis_tiles(fine: np.ndarray, coarse: np.ndarray, size: int | None, reach: i
 
 
 def read_weight_set(paths: Mapping[str, str | Path]) -> dict[str, Weights]:
-    """Read the weight files of :data:`WEIGHTS`.
+    """Read the weight files of :data:`pscnet.grids.WEIGHTS`.
 
     Raises
     ------

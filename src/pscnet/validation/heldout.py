@@ -49,7 +49,7 @@ def write_heldout(
     months : consecutive months that hold the test split and their neighbours
     predictors, bands, coarse, smap : paths of these months' files
     static, checkpoint : paths
-    weights : paths of :data:`pscnet.samples.geometry.WEIGHTS`
+    weights : paths of :data:`pscnet.grids.WEIGHTS`
     names : predictor names in channel order
     split : Split
     output : path to write

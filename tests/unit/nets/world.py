@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from pscnet.grids import Grid, ease2_grid, fine_grid, halved
+from pscnet.grids import WEIGHTS, Grid, ease2_grid, fine_grid, halved
 from pscnet.nets import PSCNet, PSCNetSpec
 from pscnet.nets.pscnet import Batch
 from pscnet.regrid import make_weights
-from pscnet.samples.geometry import WEIGHTS, Tile, make_geometry
+from pscnet.samples.geometry import Tile, make_geometry
 from pscnet.weights import Weights
 
 #: Slots of the retrieval window in the random batches.

@@ -9,10 +9,9 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from pscnet.grids import Grid, ease2_grid, halved, regular_grid
+from pscnet.grids import WEIGHTS, Grid, ease2_grid, halved, regular_grid
 from pscnet.regrid import apply, make_weights, write_weight_file
 from pscnet.samples.bands import write_bands
-from pscnet.samples.geometry import WEIGHTS
 from pscnet.timeaxis import Split, make_split, month_days, month_stamps
 
 MONTHS = ["2020-05", "2020-06", "2020-07"]
