@@ -17,10 +17,10 @@ from pscnet.checkpoint import Checkpoint
 from pscnet.config import DEFAULT_PREDICTORS, Model, Samples
 from pscnet.grids import WEIGHTS, Grid, ease2_grid, halved, regular_grid
 from pscnet.nets import PSCNet, PSCNetSpec
+from pscnet.nets.pscnet import SEASON
 from pscnet.regrid import write_weight_file
 from pscnet.samples.background import Background, Line
 from pscnet.samples.bands import channel_names
-from pscnet.samples.inputs import STATIC_CHANNELS
 from pscnet.samples.normaliser import STATICS, Normaliser
 from pscnet.sources.era5_land import _store  # chunks and compression as the pipeline writes them
 from pscnet.timeaxis import month_days, month_stamps, neighbour
@@ -156,11 +156,12 @@ def _write_checkpoint(made: Plateau, rng: np.random.Generator) -> None:
         0.2,
         0.08,
         0.043,
+        np.zeros((len(PREDICTORS), *made.fine.shape), "f4"),
         background,
         line(made.coarse),
     )
     model = Model().model_dump(exclude={"name"})
-    spec = PSCNetSpec(len(PREDICTORS), bands, STATIC_CHANNELS, samples.window_days, **model)
+    spec = PSCNetSpec(len(PREDICTORS), bands, len(STATICS) + len(PREDICTORS) + SEASON, samples.window_days, **model)
     Checkpoint(
         spec, PSCNet(spec).state_dict(), normaliser, made.fine.describe(), made.coarse.describe(),
         list(samples.time_scales_days), samples.window_days, samples.leave_out_hours, {}, 1.0,

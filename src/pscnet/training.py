@@ -26,7 +26,7 @@ from pscnet.nets import PSCNet, PSCNetSpec
 from pscnet.nets.pscnet import Geometry
 from pscnet.samples.bands import SampleError
 from pscnet.samples.geometry import Tile, make_geometry, make_tiles, read_weight_set
-from pscnet.samples.inputs import STATIC_CHANNELS, InputMaker
+from pscnet.samples.inputs import InputMaker
 from pscnet.samples.normaliser import TARGET_COVER, Normaliser
 from pscnet.samples.retrievals import Retrievals
 from pscnet.samples.store import SampleStore, month_files, time_scales
@@ -328,7 +328,7 @@ def train_files(
     covered = geometry.to_coarse.covered.cpu().numpy() >= TARGET_COVER
     scratch = output.parent / f".{output.stem}.scratch"
     spec = PSCNetSpec(
-        predictors=len(statistics.predictors), bands=statistics.bands, statics=STATIC_CHANNELS,
+        predictors=len(statistics.predictors), bands=statistics.bands, statics=maker.static_channels,
         window_days=window_days, **model,
     )  # fmt: skip
     resume = output.with_name(f"{output.stem}.resume.safetensors")

@@ -36,9 +36,9 @@ class PSCNetSpec:
     Attributes
     ----------
     predictors, bands, statics : int
-        Dynamic predictors, bands of each (the slowest last), and static channels (the season's two last).
+        Dynamic predictors, bands of each, and static channels (the season's two last).
     regional_km : float
-        Size of the box over which lasting fields are averaged [km].
+        Size of the box over which static fields are averaged [km].
     window_days : float
         Reach of the SMAP window [day].
     """
@@ -196,8 +196,8 @@ class PSCNet(nn.Module):
         }
         smap = {scale: self._against(analysed, background[scale]) for scale, analysed in smap.items()}
         fine_mask = (geometry.fine_weight > 0).float()
-        bands, statics = self._lasting_as_regional(batch, geometry.fine_weight)
-        fine = self.fusion(bands, torch.cat([statics, batch.background, smap["10km"]], 1)) * fine_mask
+        statics = self._regional_statics(batch.statics, geometry.fine_weight)
+        fine = self.fusion(batch.bands, torch.cat([statics, batch.background, smap["10km"]], 1)) * fine_mask
         fine = self.dropout(fine)
 
         answer = Answer()
@@ -212,20 +212,16 @@ class PSCNet(nn.Module):
         self._answer(answer, "10km", features, background, smap, heads)
         return answer
 
-    def _lasting_as_regional(self, batch: Batch, weight: Tensor) -> tuple[Tensor, Tensor]:
-        """Replace what hardly changes in time (level bands, static fields) by its regional mean.
+    def _regional_statics(self, statics: Tensor, weight: Tensor) -> Tensor:
+        """Static fields averaged over the region around each pixel; the season as it is.
 
         Footprints do not judge lasting detail inside themselves, and over a region moisture and height may go together
         the other way round than they do within a valley: a net that sees lasting fine detail makes up its effect.
         The background brings the lasting fine pattern instead.
         """
-        spec = self.spec
-        series = batch.bands.reshape(batch.bands.shape[0], spec.predictors, spec.bands, *batch.bands.shape[2:])
-        fields, season = batch.statics[:, :-SEASON], batch.statics[:, -SEASON:]
-        lasting = torch.where(weight > 0, torch.cat([series[:, :, -1], fields], 1), 0.0)
-        regional = box_mean(lasting, weight, self.regional_radius)
-        series = torch.cat([series[:, :, :-1], regional[:, : spec.predictors, None]], 2)
-        return series.reshape(batch.bands.shape), torch.cat([regional[:, spec.predictors :], season], 1)
+        fields, season = statics[:, :-SEASON], statics[:, -SEASON:]
+        regional = box_mean(torch.where(weight > 0, fields, 0.0), weight, self.regional_radius)
+        return torch.cat([regional, season], 1)
 
     def _against(self, analysed: Tensor, background: Tensor) -> Tensor:
         """Values of the heads as differences from the background at the time of the answer."""

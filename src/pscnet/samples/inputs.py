@@ -15,9 +15,6 @@ from pscnet.samples.geometry import Tile
 from pscnet.samples.normaliser import CLIP, STATICS, Normaliser
 from pscnet.samples.retrievals import RetrievalSet
 
-#: Channels of the statics: the fields and the season.
-STATIC_CHANNELS = len(STATICS) + SEASON
-
 #: Share of the training range by which a predictor may leave it before its pixel is flagged as extrapolated.
 EXTRAPOLATION_MARGIN = 0.1
 
@@ -46,10 +43,21 @@ class InputMaker:
             )
         stacked = np.stack([fields[name] for name in STATICS])
         scaled = (stacked - normaliser.static_mean[:, None, None]) / normaliser.static_std[:, None, None]
-        self.statics = np.clip(np.where(self.land, scaled, 0.0), -CLIP, CLIP).astype("f4")
+        levels = [i for i, name in enumerate(normaliser.channels) if name.endswith(":level")]
+        level_mean, level_std = (part[levels][:, None, None] for part in (normaliser.mean, normaliser.std))
+        lasting = (normaliser.lasting - level_mean) / level_std
+        self.statics = np.clip(np.where(self.land, np.concatenate([scaled, lasting]), 0.0), -CLIP, CLIP).astype("f4")
+        self._levels, self._lasting = levels, torch.from_numpy(lasting.astype("f4"))
+
+    @property
+    def static_channels(self) -> int:
+        """Static channels of the net: terrain, the lasting mean of each predictor, and the season."""
+        return len(self.statics) + SEASON
 
     def bands(self, bands: Tensor) -> Tensor:
         """Standardise bands (step, channel, lat, lon); 0 over sea, cut off at :data:`CLIP`.
+
+        Level bands become departures from the lasting mean of their pixel, which enters as a static field.
 
         Raises
         ------
@@ -58,7 +66,9 @@ class InputMaker:
         """
         mean = torch.from_numpy(self.normaliser.mean)[:, None, None]
         std = torch.from_numpy(self.normaliser.std)[:, None, None]
-        scaled = ((bands - mean) / std).clamp(-CLIP, CLIP)
+        scaled = (bands - mean) / std
+        scaled[:, self._levels] -= self._lasting
+        scaled = scaled.clamp(-CLIP, CLIP)
         land = torch.from_numpy(self.land)
         bad = torch.isnan(scaled) & land
         if bad.any():
@@ -116,7 +126,7 @@ class InputMaker:
         season = np.broadcast_to(
             self.season(times)[:, :, None, None], (len(times), 2, rows.stop - rows.start, cols.stop - cols.start)
         )
-        statics = np.broadcast_to(self.statics[:, rows, cols], (len(times), len(STATICS), *season.shape[2:]))
+        statics = np.broadcast_to(self.statics[:, rows, cols], (len(times), len(self.statics), *season.shape[2:]))
         coarse_rows, coarse_cols = tile.coarse
         target_mean, target_std = self.normaliser.target_mean, self.normaliser.target_std
         weight = retrievals.weight[:, :, coarse_rows, coarse_cols]

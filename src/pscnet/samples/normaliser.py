@@ -55,6 +55,8 @@ class Normaliser:
     static_mean, static_std : ndarray (static,)
     target_mean, target_std, noise : float [m3 m-3]
         Mean and standard deviation of the training retrievals; noise of a recommended retrieval.
+    lasting : ndarray (predictor, lat, lon), provider units
+        Mean of each predictor over the observed training days.
     background : Background
     matched : Line
         The usual mean-and-variance rescaling of ERA5-Land to SMAP (y, x): a reference, not used by the net.
@@ -70,6 +72,7 @@ class Normaliser:
     target_mean: float
     target_std: float
     noise: float
+    lasting: np.ndarray
     background: Background
     matched: Line
 
@@ -83,6 +86,7 @@ class Normaliser:
             "static_mean": self.static_mean,
             "static_std": self.static_std,
             "target": np.array([self.target_mean, self.target_std, self.noise]),
+            "lasting": self.lasting,
             "background_intercept": self.background.fine.intercept,
             "background_slope": self.background.fine.slope,
             "background_detail": self.background.detail,
@@ -118,6 +122,7 @@ class Normaliser:
             mean,
             std,
             noise,
+            arrays["lasting"],
             background,
             Line(arrays["matched_intercept"], arrays["matched_slope"]),
         )
@@ -206,6 +211,7 @@ def write_normaliser(
         float(observed.mean()),
         float(max(observed.std(), 1e-3)),
         noise,
+        np.stack([means[name] for name in dict.fromkeys(channel.split(":")[0] for channel in channels)]),
         background,
         matched,
     ).write(output)
