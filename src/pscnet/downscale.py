@@ -30,6 +30,10 @@ LARGEST_TILE = 400
 #: Pixel-steps computed together at most: bounds the memory of the net's features.
 LARGEST_BATCH = 120_000
 
+#: Largest total variance, standardised. Climatology alone leaves 1; what a net says beyond twice its standard deviation,
+#: in weather that training did not hold, means that nothing is known.
+LARGEST_VARIANCE = 4.0
+
 #: Least share of the total variance that is taken for the field's own, when the known noise would leave nothing.
 LEAST_FIELD_SHARE = 0.1
 
@@ -172,7 +176,7 @@ class Downscaler:
         is added in squares.
         """
         normaliser = self.maker.normaliser
-        total = variance * self.checkpoint.variance_scale * normaliser.target_std**2
+        total = np.minimum(variance * self.checkpoint.variance_scale, LARGEST_VARIANCE) * normaliser.target_std**2
         field = np.maximum(total - normaliser.noise**2, LEAST_FIELD_SHARE * total)
         return np.sqrt(self.variance_factor * field + self.systematic_std**2).astype("f4")
 

@@ -205,6 +205,14 @@ def test_every_land_cell_has_a_value_and_sea_none(made_run, trained, tmp_path): 
     assert ((month["flag"].values[:, region] & 8) > 0).mean() > 0.99
 
 
+def test_an_uncertainty_is_no_larger_than_ignorance(made_run, trained):  # noqa: F811
+    """What the net says in weather it never saw stays within what climatology knows, and grows with its variance."""
+    downscaler = downscale.Downscaler(trained, made_run.static, made_run.weights, PREDICTORS, variance_factor=1.4)
+    std = downscaler.field_std(np.array([0.5, 1.0, 400.0, np.nan], "f4"))
+    assert std[0] < std[1] < std[2] <= np.sqrt(1.4 * 4) * downscaler.maker.normaliser.target_std
+    assert np.isnan(std[3])
+
+
 def test_the_last_month_works_without_a_following_one(made_run, trained, tmp_path):  # noqa: F811
     output = tmp_path / "m.nc"
     downscale.write_month(
