@@ -30,8 +30,8 @@ LARGEST_TILE = 400
 #: Pixel-steps computed together at most: bounds the memory of the net's features.
 LARGEST_BATCH = 120_000
 
-#: Largest total variance, standardised. Climatology alone leaves 1; what a net says beyond twice its standard deviation,
-#: in weather that training did not hold, means that nothing is known.
+#: Largest total variance, standardised. Climatology alone leaves 1; what a net says beyond twice that deviation, in
+#: weather that training did not hold, means that nothing is known.
 LARGEST_VARIANCE = 4.0
 
 #: Least share of the total variance that is taken for the field's own, when the known noise would leave nothing.
