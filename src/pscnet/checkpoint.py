@@ -7,7 +7,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -160,11 +159,6 @@ def write_tensors(path: str | Path, tensors: Mapping[str, Tensor], header: Mappi
     """Write tensors with a JSON header (atomic)."""
     with replacing(path) as part:
         save_file(dict(tensors), str(part), metadata={_KEY: json.dumps(header, sort_keys=True)})
-
-
-def file_hash(path: str | Path) -> str:
-    """First 16 hex digits of the SHA-256 of a file."""
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()[:16]
 
 
 def _difference(expected: Any, found: Any) -> str:
