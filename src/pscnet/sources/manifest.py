@@ -6,11 +6,13 @@ written by the pipeline; a manifest is what Snakemake tracks in their place.
 ==========  ===============================================================================================
 key         meaning
 ==========  ===============================================================================================
-source      ``era5_land``, ``smap`` or ``terrain``
+source      ``era5_land``, ``smap`` (SPL3SMP), ``smap_e`` (SPL3SMP_E), ``smap_l4`` (SPL4SMGP) or ``terrain``
 month       ``YYYY-MM``, or null for what does not depend on time
 root        folder of the files, absolute or relative to the working directory of the pipeline
 files       list of ``path`` (relative to root), ``size`` [byte], ``sha256``, ``provider_id``, ``version``,
-            ``first``, ``last`` (ISO 8601, UTC) and ``variables``
+            ``first``, ``last`` (ISO 8601, UTC) and ``variables``; of fetched files also ``url`` (without
+            query), ``request``, ``fetched_at`` (ISO 8601, UTC) and, where only a part of a provider's file
+            is kept, its ``origin``: ``name``, ``size``, ``sha256`` and ``checksum`` of the whole
 missing     ``variables`` and ``days`` that the month should have and the files do not
 made_by     ``twin``, ``archive`` or ``fetch``
 ==========  ===============================================================================================
@@ -29,11 +31,11 @@ from pathlib import Path, PurePosixPath
 from pscnet.sources import complaint
 from pscnet.sources.atomic import replacing
 
-SOURCES = ("era5_land", "smap", "terrain")
+SOURCES = ("era5_land", "smap", "smap_e", "smap_l4", "terrain")
 MAKERS = ("twin", "archive", "fetch")
 
 _MONTH = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
-_AGAIN = "write the manifest again (the rule that makes it is archive_manifest or twin_month)"
+_AGAIN = "delete it and run Snakemake again, which writes it anew"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -49,6 +51,10 @@ class Member:
     first: str | None = None
     last: str | None = None
     variables: list[str] = field(default_factory=list)
+    url: str | None = None
+    request: dict | None = None
+    fetched_at: str | None = None
+    origin: dict | None = None
 
 
 @dataclass(frozen=True)
@@ -197,7 +203,7 @@ def write(
         "source": source,
         "month": month,
         "root": str(root),
-        "files": [asdict(item) if isinstance(item, Member) else dict(item) for item in files],
+        "files": [_entry(item) for item in files],
         "missing": {"variables": list(missing.get("variables", [])), "days": list(missing.get("days", []))},
         "made_by": made_by,
     }
@@ -205,6 +211,13 @@ def write(
     for item in parsed.files:
         confined(root, item.path, path)
     write_json(path, content)
+
+
+def _entry(item: Member | Mapping) -> dict:
+    """A file's entry; what only fetched files have is left out of the others."""
+    values = asdict(item) if isinstance(item, Member) else dict(item)
+    only_fetched = ("url", "request", "fetched_at", "origin")
+    return {key: value for key, value in values.items() if value is not None or key not in only_fetched}
 
 
 def read(path: str | Path) -> Manifest:
