@@ -1,0 +1,367 @@
+"""What the archive holds for certain: a record of every verified file, its way in, and the quarantine for bad ones.
+
+Layout below the archive (names that start with a dot are not looked at by its inventory):
+
+=====================================  ============================================================================
+``.fetch/files/{source}/{month}.json``  the records of one month (or of ``opening``, ``closing``, ``static``)
+``.fetch/parts/{name}.part``            unfinished downloads
+``.quarantine/{source}/{name}[.N]``     bad files, each with ``.reason.txt``
+=====================================  ============================================================================
+
+A file takes its final name by a rename, whole and verified. Its record is written just before, under the same lock:
+a kill in between leaves a record without file, which is dropped, and the part, which is finished without network.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pscnet.sources import complaint
+from pscnet.sources import manifest as manifests
+from pscnet.sources.fetch.secrets import public_url, redact
+from pscnet.sources.fetch.slots import exclusive
+
+LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Record:
+    """One verified file of the archive.
+
+    Attributes
+    ----------
+    path : str
+        Relative to the archive, with slashes.
+    size, mtime_ns : int
+        As when it was verified [byte], [ns]: while both are unchanged, so is the file.
+    sha256 : str
+    source : str
+        As in :mod:`pscnet.sources.manifest`.
+    month : str
+        ``2016-05``, or ``opening``, ``closing``, ``static``.
+    provider_id, version : str
+        The provider's name and version of the file.
+    url : str or None
+        Without query.
+    request : dict or None
+        What the CDS was asked.
+    fetched_at : str
+        ISO 8601, UTC.
+    first, last : str or None
+        ISO 8601 time of the first and last value.
+    variables : list of str
+    origin : dict or None
+        The provider's whole file, where only a part of it is kept.
+    """
+
+    path: str
+    size: int
+    mtime_ns: int
+    sha256: str
+    source: str
+    month: str
+    provider_id: str
+    version: str | None = None
+    url: str | None = None
+    request: dict | None = None
+    fetched_at: str | None = None
+    first: str | None = None
+    last: str | None = None
+    variables: list[str] = field(default_factory=list)
+    origin: dict | None = None
+
+
+class Ledger:
+    """The records of an archive.
+
+    Parameters
+    ----------
+    archive : path
+        Folder of the raw files; made when it is absent. Processes and threads may share it.
+    """
+
+    def __init__(self, archive: str | Path) -> None:
+        self.archive = Path(archive)
+
+    def records(self, source: str, month: str) -> list[Record]:
+        """The records of one month as they stand, in the order of their paths; files are not looked at."""
+        return self._read(self._file(source, month))
+
+    def good(self, source: str, month: str, full: bool = False) -> list[Record]:
+        """The records whose files are there and unchanged; the others are dropped, their files quarantined.
+
+        Parameters
+        ----------
+        source, month : str
+        full : bool
+            Hash every file. By default only those whose modification time is another than recorded.
+
+        Raises
+        ------
+        SourceError
+            A file is there and cannot be read: nothing is dropped then.
+        """
+        with self._locked(source, month) as file:
+            before = self._read(file)
+            after = []
+            for record in before:
+                now, problem = self._look(record, full)
+                if problem is None:
+                    after.append(now)
+                elif (self.archive / record.path).exists():
+                    self.quarantine(self.archive / record.path, source, problem, record.url)
+                else:
+                    LOG.warning("%s is no longer in the archive and will be fetched again", record.path)
+            if after != before:
+                self._write(file, after)
+            return after
+
+    def keep(
+        self,
+        part: str | Path,
+        path: str | Path,
+        *,
+        source: str,
+        month: str,
+        provider_id: str | None = None,
+        version: str | None = None,
+        url: str | None = None,
+        request: Mapping | None = None,
+        fetched_at: str | None = None,
+        first: str | None = None,
+        last: str | None = None,
+        variables: Iterable[str] = (),
+        origin: Mapping | None = None,
+        sha256: str | None = None,
+    ) -> Record:
+        """Give a verified part its final name, and record it.
+
+        A file that has the name already stays when it has the same bytes, and is quarantined otherwise.
+
+        Parameters
+        ----------
+        part : path
+            On the file system of the archive; gone afterwards.
+        path : path
+            Final name, relative to the archive.
+        sha256 : str, optional
+            Of the part, when it is known.
+        url : str, optional
+            Its query is left out.
+        fetched_at : str, optional
+            Now by default.
+
+        Other parameters as in :class:`Record`.
+        """
+        part, final = Path(part), manifests.confined(self.archive, str(path), part)
+        final.parent.mkdir(parents=True, exist_ok=True)
+        _sync(part)
+        stat = part.stat()
+        record = Record(
+            path=final.relative_to(self.archive).as_posix(),
+            size=stat.st_size,
+            mtime_ns=stat.st_mtime_ns,
+            sha256=sha256 or manifests.hash_file(part),
+            source=source,
+            month=month,
+            provider_id=provider_id or final.name,
+            version=version,
+            url=public_url(url) if url else None,
+            request=dict(request) if request else None,
+            fetched_at=fetched_at or now(),
+            first=first,
+            last=last,
+            variables=list(variables),
+            origin=dict(origin) if origin else None,
+        )
+        with self._locked(source, month) as file:
+            if final == part or (final.exists() and manifests.hash_file(final) == record.sha256):
+                record = replace(record, mtime_ns=final.stat().st_mtime_ns)
+                self._add(file, record)
+                if final != part:
+                    part.unlink()
+                return record
+            if final.exists():
+                self.quarantine(final, source, "it gave way to a newly fetched and verified file with other bytes")
+            self._add(file, record)
+            os.replace(part, final)
+            _sync(final.parent)
+        return record
+
+    def adopt(self, path: str | Path, **fields: object) -> Record:
+        """Record a file that is there under its final name and has been verified, but has no record.
+
+        Parameters
+        ----------
+        path : path
+            Relative to the archive.
+        fields
+            As for :meth:`keep`.
+        """
+        return self.keep(self.archive / path, path, **fields)
+
+    def quarantine(self, path: str | Path, source: str, reason: str, url: str | None = None) -> Path:
+        """Move a bad file out of the way, with the reason beside it.
+
+        Returns
+        -------
+        Path
+            Where it lies now.
+        """
+        path, folder = Path(path), self.archive / ".quarantine" / source
+        folder.mkdir(parents=True, exist_ok=True)
+        lines = [redact(str(reason)), f"size: {path.stat().st_size} bytes", f"quarantined: {now()}"]
+        lines += [f"url: {public_url(url)}"] if url else []
+        for number in range(10_000):
+            target = folder / (f"{path.name}.{number}" if number else path.name)
+            try:
+                with open(f"{target}.reason.txt", "x", encoding="utf-8") as stream:
+                    stream.write("\n".join(lines) + "\n")
+            except FileExistsError:
+                continue  # another bad file of that name was here before
+            os.replace(path, target)
+            LOG.warning("%s was put into quarantine: %s", path.name, lines[0])
+            return target
+        raise complaint(folder, "fewer than 10,000 bad files of one name", path.name, "look into them and empty it")
+
+    def part(self, name: str) -> Path:
+        """Where the download called ``name`` grows until it is whole and verified."""
+        folder = self.archive / ".fetch" / "parts"
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder / f"{name}.part"
+
+    def check_all(self, full: bool = True) -> list[tuple[str, str]]:
+        """Compare every recorded file with its record, changing nothing.
+
+        Returns
+        -------
+        list of (path, problem)
+            Paths relative to the archive.
+        """
+        found = []
+        for file in sorted((self.archive / ".fetch" / "files").glob("*/*.json")):
+            for record in self._read(file):
+                problem = self._look(record, full)[1]
+                if problem is not None:
+                    found.append((record.path, problem))
+        return found
+
+    def _look(self, record: Record, full: bool) -> tuple[Record, str | None]:
+        """The record as it should be now, and what is wrong with its file."""
+        path = self.archive / record.path
+        try:
+            stat = path.stat()
+        except FileNotFoundError:
+            return record, "the file is gone"
+        if stat.st_size != record.size:
+            return record, f"it has {stat.st_size} bytes and had {record.size} when it was verified"
+        if not full and stat.st_mtime_ns == record.mtime_ns:
+            return record, None
+        found = manifests.hash_file(path)
+        if found != record.sha256:
+            return record, f"its SHA-256 is {found} and was {record.sha256} when it was verified"
+        return replace(record, mtime_ns=stat.st_mtime_ns), None
+
+    def _file(self, source: str, month: str) -> Path:
+        return self.archive / ".fetch" / "files" / source / f"{month}.json"
+
+    @contextmanager
+    def _locked(self, source: str, month: str) -> Iterator[Path]:
+        file = self._file(source, month)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with exclusive(file.with_suffix(".lock")):
+            yield file
+
+    def _read(self, file: Path) -> list[Record]:
+        try:
+            content = json.loads(file.read_text(encoding="utf-8"))
+            return [Record(**entry) for entry in content["files"]]
+        except FileNotFoundError:
+            return []
+        except (ValueError, KeyError, TypeError) as error:
+            LOG.warning("%s cannot be read (%s): the files that it lists will be verified anew", file, error)
+            return []
+
+    def _add(self, file: Path, record: Record) -> None:
+        others = [entry for entry in self._read(file) if entry.path != record.path]
+        self._write(file, sorted([*others, record], key=lambda entry: entry.path))
+
+    def _write(self, file: Path, records: Sequence[Record]) -> None:
+        write_durably(file, {"files": [asdict(record) for record in records]})
+
+
+def now() -> str:
+    """The time in UTC, ISO 8601 to the second."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def write_durably(path: Path, content: object) -> None:
+    """Write JSON so that a kill or a power cut leaves the old content or the new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    with open(part, "w", encoding="utf-8") as stream:
+        json.dump(content, stream, indent=1)
+        stream.write("\n")
+        stream.flush()
+        os.fsync(stream.fileno())
+    os.replace(part, path)
+    _sync(path.parent)
+
+
+def _sync(path: Path) -> None:
+    """Have the operating system put a file, or a folder's list of names, on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def to_members(records: Iterable[Record], variables: Sequence[str] | None = None) -> list[manifests.Member]:
+    """Records as entries of a manifest, in the order of their paths.
+
+    Parameters
+    ----------
+    records : iterable of Record
+    variables : sequence of str, optional
+        List only these among each file's variables; a file without any of them is left out.
+    """
+    members = []
+    for record in sorted(records, key=lambda entry: entry.path):
+        values = asdict(record)
+        if variables is not None:
+            values["variables"] = [name for name in record.variables if name in variables]
+            if not values["variables"]:
+                continue
+        members.append(
+            manifests.Member(**{key: values[key] for key in manifests.Member.__dataclass_fields__ if key in values})
+        )
+    return members
+
+
+def write_manifest(
+    output: str | Path,
+    source: str,
+    month: str | None,
+    archive: str | Path,
+    records: Iterable[Record],
+    missing: Mapping[str, Iterable[str]] | None = None,
+    variables: Sequence[str] | None = None,
+) -> None:
+    """Write the manifest of fetched files; see :mod:`pscnet.sources.manifest` and :func:`to_members`."""
+    manifests.write(
+        output,
+        source=source,
+        month=month,
+        root=archive,
+        files=to_members(records, variables),
+        made_by="fetch",
+        missing=missing,
+    )
