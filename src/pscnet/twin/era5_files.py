@@ -97,7 +97,20 @@ def _grib_attributes(name: str, kind: str, grid: Grid) -> dict[str, object]:
     }  # fmt: skip
 
 
-def _write_member(path: Path, kind: str, fields: dict[str, np.ndarray], seconds: np.ndarray, grid: Grid) -> None:
+def write_member(path: Path, kind: str, fields: dict[str, np.ndarray], seconds: np.ndarray, grid: Grid) -> None:
+    """Write the NetCDF of one step type.
+
+    Parameters
+    ----------
+    path : Path
+    kind : str
+        ``instant`` or ``accum``.
+    fields : dict of ndarray (time, ny, nx) float32
+        By short name, in the provider's unit.
+    seconds : ndarray (time,) [second since 1970]
+    grid : Grid
+        Of the fields.
+    """
     with netCDF4.Dataset(path, "w", format="NETCDF4") as file:
         for name, size in (("valid_time", seconds.size), ("latitude", grid.lat.size), ("longitude", grid.lon.size)):
             file.createDimension(name, size)
@@ -181,7 +194,7 @@ def write_month(
         part = Path(scratch) / "month.zip"
         with zipfile.ZipFile(part, "w", zipfile.ZIP_STORED) as archive:
             for name, kind, fields in members:
-                _write_member(Path(scratch) / name, kind, delivered(fields), seconds, grid)
+                write_member(Path(scratch) / name, kind, delivered(fields), seconds, grid)
                 fields.clear()
                 # A fixed date keeps the bytes of equal runs equal.
                 entry = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
