@@ -12,10 +12,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
 from pscnet.complaints import DEVICE, RUN, complaints, nearest, section_of
 from pscnet.grids import Grid, GridError, check_box, ease2_grid, fine_grid, halved
+from pscnet.sections import Fetch, Section, check_terrain, sha256_digits
 from pscnet.timeaxis import PARTS, Split, TimeError, is_month, make_split, months
 from pscnet.variables import ERA5_LAND
 
@@ -28,12 +29,6 @@ ERA5_LAND_SPACING = 0.1
 
 class ConfigError(ValueError):
     """A configuration that cannot be run; the message lists every complaint, one a line."""
-
-
-class Section(BaseModel):
-    """A group of keys; keys that it does not know are refused."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 def _month(value: Any) -> str:
@@ -308,10 +303,13 @@ class Config(Section):
     """The whole configuration."""
 
     run: str = Field(pattern=RUN, description="Name of the run: results/{run}/, build/{run}/.")
-    source: Literal["twin", "archive"] = Field(
-        "archive", description="twin: the built-in simulated Plateau; archive: provider files in a folder."
+    source: Literal["twin", "archive", "fetch"] = Field(
+        "archive",
+        description="twin: the built-in simulated Plateau; archive: provider files in a folder; "
+        "fetch: files are fetched into that folder.",
     )
-    archive: str = Field("archive", description="Folder of provider files, any sub-folders (source: archive).")
+    archive: str = Field("archive", description="Folder of provider files, any sub-folders (source: archive, fetch).")
+    fetch: Fetch = Field(Fetch(), description="How files are fetched (source: fetch).")
     region: Region = Field(description="Region of the product.")
     period: Period = Field(description="Months of the product.")
     split: Literal["auto"] | SplitMonths = Field(
@@ -323,7 +321,13 @@ class Config(Section):
         DEFAULT_PREDICTORS, description="ERA5-Land variables by short name; swvl1 among them."
     )
     smap: Smap = Field(Smap(), description="SMAP retrievals.")
-    terrain: str | None = Field(None, description="Elevation raster; default: the one that the archive holds.")
+    terrain: str | None = Field(
+        None,
+        description="Elevation raster: a file, or an https address (source: fetch); default: the one in the archive.",
+    )
+    terrain_sha256: str | None = Field(
+        None, description="SHA-256 of the elevation raster; needed where terrain is an address."
+    )
     stations: str | None = Field(None, description="ISMN archive of stations (optional).")
     samples: Samples = Field(Samples(), description="Inputs of the net.")
     model: Model = Field(Model(), description="The net.")
@@ -333,15 +337,10 @@ class Config(Section):
     report: Report = Field(Report(), description="Report.")
     twin: Twin = Field(Twin(), description="The simulated Plateau.")
 
-    @field_validator("source", mode="before")
+    @field_validator("terrain_sha256", mode="before")
     @classmethod
-    def _source(cls, value: Any) -> Any:
-        if value == "fetch":
-            raise ValueError(
-                "fetching over the network is not in this version: download the files, name their folder in archive, "
-                "and type source: archive"
-            )
-        return value
+    def _sha256(cls, value: Any) -> str | None:
+        return None if value is None else sha256_digits(value)
 
     @field_validator("predictors")
     @classmethod
@@ -376,8 +375,8 @@ class Config(Section):
             raise ValueError(str(error)) from error
         if self.grids.fine.kind == "ease2" and self.source == "twin":
             raise ValueError(
-                "grids.fine.kind ease2 goes with source: archive only, as the truth of the simulated Plateau lies on "
-                "0.1 degree nodes: type kind: regular, or another source"
+                "grids.fine.kind ease2 goes with source: archive or fetch, as the truth of the simulated Plateau lies "
+                "on 0.1 degree nodes: type kind: regular, or another source"
             )
         try:
             self.coarse_grid()
@@ -385,6 +384,7 @@ class Config(Section):
             self.source_grid()
         except GridError as error:
             raise ValueError(f"region, grids: {error}") from error
+        check_terrain(self.source, self.terrain, self.terrain_sha256)
         self._check_report()
         return self
 

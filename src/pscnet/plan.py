@@ -129,7 +129,7 @@ class Plan:
         Names, folders and pages are left out, and the period too: a longer record with the same split leaves the old
         months as they are.
         """
-        aside = {"run", "archive", "stations", "report", "period", "product", *without}
+        aside = {"run", "archive", "fetch", "terrain_sha256", "stations", "report", "period", "product", *without}
         keys = {key: value for key, value in self.config.model_dump(mode="json").items() if key not in aside}
         for section in {"training", "downscale"} & set(keys):
             keys[section].pop("threads")  # how fast, not what

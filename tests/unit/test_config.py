@@ -167,8 +167,7 @@ MISTAKES = {
     "run: 2016": 'run: a text expected, found 2016: put it in quotes, "2016"',
     "run: my run": "run: letters, digits, _ and - (no blanks) expected (found 'my run')",
     "run: ../elsewhere": "run: letters, digits, _ and - (no blanks) expected (found '../elsewhere')",
-    "source: fetch": "source: fetching over the network is not in this version: download the files",
-    "source: web": "source: 'twin' or 'archive' expected (found 'web')",
+    "source: web": "source: 'twin', 'archive' or 'fetch' expected (found 'web')",
     "samples:": "samples: nothing stands below it; give it keys (window_days, buffer_days, ",
     "samples: 8": "samples: keys expected (window_days, buffer_days, leave_out_hours, time_scales_days), found 8",
     "predictors: swvl1": "predictors: a list expected: put it in brackets, [swvl1] (found 'swvl1')",
@@ -183,9 +182,30 @@ MISTAKES = {
     "grids: {fine: {name: M09}}": "grids.fine: name M09 goes with kind: ease2; type {kind: ease2, name: M09}",
     "grids: {fine: {kind: ease2, spacing: 0.1}}": "grids.fine: spacing goes with kind: regular; take it out",
     "{source: twin, grids: {fine: {kind: ease2}}}": (
-        "grids.fine.kind ease2 goes with source: archive only, as the truth of the simulated Plateau lies on 0.1 degree"
+        "grids.fine.kind ease2 goes with source: archive or fetch, as the truth of the simulated Plateau lies on 0.1"
     ),
     "{grids: {fine: {kind: ease2}}, region: {lat: [30.0, 30.1]}}": "fewer than 2 x 2 cell centres of M09",
+    # Fetching
+    "source: fetch": "terrain: missing; source: fetch needs an elevation raster: name a local GeoTIFF, or an https",
+    "{source: fetch, terrain: 'https://example.org/a.tif'}": "terrain_sha256: missing; what comes over the network is",
+    "{source: fetch, terrain: 'http://example.org/a.tif'}": "terrain: an address such as https://host/name.tif expected",
+    "{source: fetch, terrain: 'https://me:secret@example.org/a.tif'}": "without user name or query",
+    "{source: fetch, terrain: 'https://example.org/a.tif?sig=secret'}": "without user name or query",
+    "terrain: https://example.org/a.tif": "terrain: an address goes with source: fetch only: download the file",
+    "terrain_sha256: 0123": "terrain_sha256: 64 hexadecimal digits expected, as sha256sum prints them (found 83)",
+    f"{{terrain: a.tif, terrain_sha256: {64 * 'a'}}}": "terrain_sha256: goes with source: fetch only: take it out",
+    "fetch: {retries: 3}": "fetch.retries: unknown key; the nearest valid key is 'retry'",
+    "fetch: {retry: {first_wait_seconds: 700}}": (
+        "fetch.retry: longest_wait_seconds 600 is less than first_wait_seconds 700: type the larger one as longest"
+    ),
+    "fetch: {smap: {products: [SPL3SMP_E]}}": "fetch.smap.products: SPL3SMP is missing: the pipeline is fed with it",
+    "fetch: {smap: {products: [SPL3SMP, SPL3SMP]}}": "fetch.smap.products: SPL3SMP is listed twice: take one out",
+    "fetch: {smap: {products: [SPL3SMP, SPL2SMP]}}": "'SPL3SMP', 'SPL3SMP_E' or 'SPL4SMGP' expected (found 'SPL2SMP')",
+    "fetch: {smap: {versions: {SPL3SMP_E: 006}}}": (
+        'fetch.smap.versions.SPL3SMP_E: 6 is no version: type three digits in quotes, such as "006"'
+    ),
+    "fetch: {smap: {l4_variables: [Geophysical_Data/sm_surface]}}": "type its name without group, such as sm_surface",
+    "fetch: {smap: {l4_variables: []}}": "name each dataset once, and at least one",
     # The box
     "region: {lat: [40, 25]}": "region: latitude range [40.0, 25.0]: expected [south, north] within -90..90, south",
     "region: {lat: [80, 95]}": "region: latitude range [80.0, 95.0]: expected [south, north] within -90..90",
@@ -273,6 +293,9 @@ def test_the_long_name_of_every_variable_leads_to_the_short_one(base, variable):
         "training: {device: 'cuda:1'}",
         "grids: {fine: {kind: ease2, name: M09}}",
         "grids: {fine: {kind: regular, spacing: 0.1}}",
+        "{source: fetch, terrain: a.tif, grids: {fine: {kind: ease2, name: M09}}}",
+        f"{{source: fetch, terrain: 'https://example.org/a.tif', terrain_sha256: {64 * 'A'}}}",
+        "fetch: {smap: {products: [SPL3SMP, SPL4SMGP], versions: {SPL4SMGP: '007'}}}",
     ],
 )
 def test_the_control_what_is_right_is_taken(base, overlay):
