@@ -26,7 +26,7 @@ from pscnet.weights import Method, WeightError, Weights, read_weights, write_wei
 
 __all__ = [
     "Engine", "Method", "WeightError", "Weights",
-    "apply", "make_weights", "read_weights", "write_weight_file", "write_weights",
+    "apply", "available_engine", "make_weights", "read_weights", "write_weight_file", "write_weights",
 ]  # fmt: skip
 
 logger = logging.getLogger(__name__)
@@ -62,7 +62,9 @@ def make_weights(src: Grid, dst: Grid, method: Method, engine: Engine = "auto") 
         raise GridError(f"regridding method {method!r}: expected one of {', '.join(get_args(Method))}")
     if engine not in get_args(Engine):
         raise GridError(f"regridding engine {engine!r}: expected one of {', '.join(get_args(Engine))}")
-    chosen = _available_engine() if engine == "auto" else engine
+    chosen, reason = available_engine() if engine == "auto" else (engine, "")
+    if reason:
+        logger.info("regridding in closed form: %s", reason)
     matrix = _xesmf_matrix(src, dst, method) if chosen == "xesmf" else _exact_matrix(src, dst, method)
     if matrix.nnz == 0:
         raise GridError(
@@ -118,14 +120,13 @@ def _interpolation(source: np.ndarray, target: np.ndarray) -> sp.csr_matrix:
     return sp.csr_matrix(matrix)
 
 
-def _available_engine() -> str:
-    """``xesmf`` where it imports with its ESMF library, else ``exact``."""
+def available_engine() -> tuple[Literal["xesmf", "exact"], str]:
+    """What ``auto`` takes: ``xesmf`` where it imports with its ESMF library, else ``exact`` with the reason."""
     try:
         _import_xesmf()
     except GridError as error:
-        logger.info("regridding in closed form: %s", error)
-        return "exact"
-    return "xesmf"
+        return "exact", str(error)
+    return "xesmf", ""
 
 
 def _import_xesmf():
