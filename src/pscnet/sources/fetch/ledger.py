@@ -25,8 +25,9 @@ from pathlib import Path
 
 from pscnet.sources import complaint
 from pscnet.sources import manifest as manifests
+from pscnet.sources.fetch.locks import exclusive
+from pscnet.sources.fetch.parts import discard
 from pscnet.sources.fetch.secrets import public_url, redact
-from pscnet.sources.fetch.slots import exclusive
 
 LOG = logging.getLogger(__name__)
 
@@ -186,13 +187,14 @@ class Ledger:
                 record = replace(record, mtime_ns=final.stat().st_mtime_ns)
                 self._add(file, record)
                 if final != part:
-                    part.unlink()
+                    discard(part)
                 return record
             if final.exists():
                 self.quarantine(final, source, "it gave way to a newly fetched and verified file with other bytes")
             self._add(file, record)
             os.replace(part, final)
             _sync(final.parent)
+            discard(part)  # what is known of a part outlives it
         return record
 
     def adopt(self, path: str | Path, **fields: object) -> Record:
@@ -207,8 +209,21 @@ class Ledger:
         """
         return self.keep(self.archive / path, path, **fields)
 
-    def quarantine(self, path: str | Path, source: str, reason: str, url: str | None = None) -> Path:
+    def quarantine(
+        self, path: str | Path, source: str, reason: str, url: str | None = None, name: str | None = None
+    ) -> Path:
         """Move a bad file out of the way, with the reason beside it.
+
+        Parameters
+        ----------
+        path : path
+        source : str
+        reason : str
+            In words; shown and kept without secrets.
+        url : str, optional
+            Where it came from; its query is left out.
+        name : str, optional
+            Its name in quarantine, the file's own by default.
 
         Returns
         -------
@@ -216,20 +231,21 @@ class Ledger:
             Where it lies now.
         """
         path, folder = Path(path), self.archive / ".quarantine" / source
+        name = name or path.name
         folder.mkdir(parents=True, exist_ok=True)
         lines = [redact(str(reason)), f"size: {path.stat().st_size} bytes", f"quarantined: {now()}"]
         lines += [f"url: {public_url(url)}"] if url else []
         for number in range(10_000):
-            target = folder / (f"{path.name}.{number}" if number else path.name)
+            target = folder / (f"{name}.{number}" if number else name)
             try:
                 with open(f"{target}.reason.txt", "x", encoding="utf-8") as stream:
                     stream.write("\n".join(lines) + "\n")
             except FileExistsError:
                 continue  # another bad file of that name was here before
             os.replace(path, target)
-            LOG.warning("%s was put into quarantine: %s", path.name, lines[0])
+            LOG.warning("%s was put into quarantine: %s", name, lines[0])
             return target
-        raise complaint(folder, "fewer than 10,000 bad files of one name", path.name, "look into them and empty it")
+        raise complaint(folder, "fewer than 10,000 bad files of one name", name, "look into them and empty it")
 
     def part(self, name: str) -> Path:
         """Where the download called ``name`` grows until it is whole and verified."""
