@@ -116,6 +116,8 @@ def _granule(path: Path) -> Found:
                 "delete it and download the granule again",
             )
         grid = next((name for name, (_, *size) in EASE2_GRIDS.items() if tuple(size) == shape), None)
+        if smap_granule.corner_of(file) is not None:
+            grid = file.attrs.get("grid")
         if grid is None:
             raise complaint(
                 path,

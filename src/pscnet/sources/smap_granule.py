@@ -193,12 +193,13 @@ def read_half(file: h5py.File, path: str | Path, half: str, grid: Grid, day: str
     Parameters
     ----------
     file : h5py.File
+        A whole granule, or a crop of one (:func:`corner_of`).
     path : path
         For messages.
     half : str
         ``AM`` or ``PM``.
     grid : Grid
-        Window of an EASE-Grid 2.0; a dataset's array position is its row and column.
+        Window of an EASE-Grid 2.0; a dataset's array position is its row and column, from the file's corner on.
     day : str
         Day of the granule.
 
@@ -210,10 +211,12 @@ def read_half(file: h5py.File, path: str | Path, half: str, grid: Grid, day: str
     group, suffix = HALVES[half]
     rows = slice(grid.row0, grid.row0 + grid.shape[0])
     cols = slice(grid.col0, grid.col0 + grid.shape[1])
+    row0, col0 = corner_of(file) or (0, 0)
     arrays = {}
     for name, dtype in DATASETS.items():
-        dataset = _dataset(file, path, f"{group}/{name}{suffix}", grid.name)
-        arrays[name] = dataset[rows, cols].astype(dtype, copy=False)
+        dataset = _dataset(file, path, f"{group}/{name}{suffix}", grid)
+        window = dataset[rows.start - row0 : rows.stop - row0, cols.start - col0 : cols.stop - col0]
+        arrays[name] = window.astype(dtype, copy=False)
     _check_position(path, group, "row", arrays["EASE_row_index"], np.arange(rows.start, rows.stop)[:, None])
     _check_position(path, group, "column", arrays["EASE_column_index"], np.arange(cols.start, cols.stop)[None, :])
     times = _times(arrays["tb_time_seconds"])
@@ -231,17 +234,27 @@ def _real(values: np.ndarray) -> np.ndarray:
     return np.where(values == FILL, np.nan, values).astype("f4")
 
 
-def _dataset(file: h5py.File, path: str | Path, name: str, grid_name: str) -> h5py.Dataset:
-    _, *shape = EASE2_GRIDS[grid_name]
+def corner_of(file: h5py.File) -> tuple[int, int] | None:
+    """Row and column of the first cell of a crop (attributes ``row0``, ``col0``); None for a whole granule."""
+    if "row0" not in file.attrs or "col0" not in file.attrs:
+        return None
+    return int(file.attrs["row0"]), int(file.attrs["col0"])
+
+
+def _dataset(file: h5py.File, path: str | Path, name: str, grid: Grid) -> h5py.Dataset:
+    _, *shape = EASE2_GRIDS[grid.name]
     if name not in file:
         raise complaint(path, f"the dataset {name}", "none of that name", "download the granule again, V005 or later")
     dataset = file[name]
-    if dataset.shape != tuple(shape):
+    corner = corner_of(file)
+    if corner is not None:
+        _check_crop(file, path, dataset, grid, corner)
+    elif dataset.shape != tuple(shape):
         known = {tuple(size): known for known, (_, *size) in EASE2_GRIDS.items()}
         other = f" (EASE-Grid 2.0 {known[dataset.shape]})" if dataset.shape in known else ""
         raise complaint(
             path,
-            f"{name} on {shape[0]} x {shape[1]} cells (EASE-Grid 2.0 {grid_name})",
+            f"{name} on {shape[0]} x {shape[1]} cells (EASE-Grid 2.0 {grid.name})",
             f"the shape {dataset.shape}{other}",
             "use SPL3SMP for M36 and SPL3SMP_E for M09, or set grids.coarse to the granules' grid",
         )
@@ -251,6 +264,20 @@ def _dataset(file: h5py.File, path: str | Path, name: str, grid_name: str) -> h5
         if units.replace("*", "").replace("^", "").replace(" ", "") not in ("cm3/cm3", "m3/m3", "cm3cm-3", "m3m-3"):
             raise complaint(path, f"{name} in cm**3/cm**3", f"units {units!r}", _AGAIN)
     return dataset
+
+
+def _check_crop(file: h5py.File, path: str | Path, dataset: h5py.Dataset, grid: Grid, corner: tuple[int, int]) -> None:
+    """Refuse a crop that is of another grid, or does not hold the whole window."""
+    first = np.array([grid.row0, grid.col0])
+    inside = (first >= corner).all() and (first + grid.shape <= np.array(corner) + dataset.shape[:2]).all()
+    name = file.attrs.get("grid", grid.name)
+    if name != grid.name or not inside:
+        raise complaint(
+            path,
+            f"{grid.shape[0]} x {grid.shape[1]} cells of {grid.name} from row {grid.row0} and column {grid.col0} on",
+            f"a crop of {' x '.join(map(str, dataset.shape[:2]))} cells of {name} from {corner[0]} and {corner[1]} on",
+            "fetch the granules of this region anew",
+        )
 
 
 def _check_position(path: str | Path, group: str, axis: str, found: np.ndarray, expected: np.ndarray) -> None:
