@@ -6,7 +6,12 @@ no space for the rest, so that a granule of 25 MB a field takes half a megabyte.
 
 from __future__ import annotations
 
+import fcntl
+import hashlib
 import io
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -15,6 +20,7 @@ import h5py
 import numpy as np
 
 from pscnet.grids import EASE2_GRIDS, EASE2_X0, EASE2_Y0, ease2_axes, ease2_grid
+from tests.servers.world import Granule, World
 
 CELL, ROWS, COLUMNS = EASE2_GRIDS["M09"]
 POLAR_SHAPE = (2000, 2000)
@@ -50,6 +56,58 @@ FILL = np.float32(-9999.0)
 L4_EPOCH = datetime(2000, 1, 1, 11, 58, 55, 816_000)
 
 
+def granules(world: World, product: str, days: Sequence[str]) -> list[Granule]:
+    """The granules of a 9 km product, by name; made into the world's folder when first asked for.
+
+    Parameters
+    ----------
+    world : World
+    product : {"SPL3SMP_E", "SPL4SMGP"}
+    days : sequence of str
+        ``YYYY-MM-DD``; of SPL3SMP_E those that SPL3SMP has.
+    """
+    folder = world.folder / "nine_km" / product
+    with _locked(folder):
+        made = _enhanced(world, folder, days) if product == "SPL3SMP_E" else _l4(world, folder, days)
+    return [_described(path) for path in sorted(made)]
+
+
+@cache
+def _described(path: Path) -> Granule:
+    content = path.read_bytes()
+    date = re.search(r"_(\d{4})(\d{2})(\d{2})[T_]", path.name)
+    return Granule(path.name, "-".join(date.groups()), path, len(content), hashlib.md5(content).hexdigest())
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / "making.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _enhanced(world: World, folder: Path, days: Sequence[str]) -> list[Path]:
+    made = []
+    for coarse in world.granules():
+        if coarse.day in days:
+            made.append(path := folder / enhanced_name(coarse.name))
+            if not path.exists():
+                write_enhanced(path, coarse.path)
+    return made
+
+
+def _l4(world: World, folder: Path, days: Sequence[str]) -> list[Path]:
+    made = []
+    for day in days:
+        for step in range(8):
+            middle = datetime.fromisoformat(day) + timedelta(hours=1.5 + 3 * step)
+            made.append(path := folder / l4_name(middle))
+            if not path.exists():
+                write_l4(path, *world.box, middle)
+    return made
+
+
 def enhanced_name(coarse: str) -> str:
     """File name of the SPL3SMP_E granule that goes with one of SPL3SMP."""
     return coarse.replace("SMAP_L3_SM_P_", "SMAP_L3_SM_P_E_")
@@ -76,7 +134,7 @@ def write_enhanced(path: Path, coarse: Path) -> None:
                 target["Metadata/Extent"].attrs[name] = value
             for group in halves:
                 _refine(source[group], target[group])
-    path.write_bytes(image.getvalue())
+    _write_whole(path, image.getvalue())
 
 
 @cache
@@ -171,7 +229,7 @@ def write_l4(path: Path, lat: tuple[float, float], lon: tuple[float, float], mid
         for name, about in L4_FILLED.items():
             swing = 0.05 if about < 1 else 6.0
             file[f"Geophysical_Data/{name}"][rows, columns] = np.round(about + swing * np.sin(phase), 4).astype("f4")
-    path.write_bytes(image.getvalue())
+    _write_whole(path, image.getvalue())
 
 
 @cache
@@ -229,9 +287,15 @@ def _l4_dataset(
     dataset.dims[1].attach_scale(group.file["x"])
 
 
-def without_half(granule: Path, half: str) -> bytes:
-    """The bytes of a level 3 granule that lacks the group of a half-orbit (``AM`` or ``PM``)."""
+def _write_whole(path: Path, content: bytes) -> None:
+    part = path.with_name(f".{path.name}")
+    part.write_bytes(content)
+    part.replace(path)
+
+
+def without_half(granule: Path) -> bytes:
+    """The bytes of a level 3 granule without the group of a half-orbit: PM, or AM where PM is absent already."""
     image = io.BytesIO(granule.read_bytes())
     with h5py.File(image, "r+") as file:
-        del file[AM if half == "AM" else PM]
+        del file[PM if PM in file else AM]
     return image.getvalue()
