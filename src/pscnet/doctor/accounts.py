@@ -42,6 +42,9 @@ def cds(offline: bool) -> Iterator[Finding]:
     yield _finding("CDS key", key, f"make a new one at {CDS_PROFILE}")
     if key.answer == "no":
         return
+    if key.answer == "unknown":  # asking further would only take more time
+        yield attention("CDS licence", "could not be checked either")
+        return
     yield _finding("CDS licence", probe.cds_licence(account), f"accept the terms of ERA5-Land at {LICENCE_PAGE}")
 
 
@@ -95,7 +98,7 @@ def token_validity(account: EarthdataAccount, hours: float, now: datetime) -> Fi
     date = f"{account.expires:%Y-%m-%d %H:%M} UTC"
     if days <= 0:
         return missing(topic, f"expired on {date}; {remedy}")
-    left = f"valid until {date}, {days:.0f} days" if days >= 2 else f"valid until {date}, {days * 24:.0f} hours"
+    left = f"valid until {date}, {int(days)} days" if days >= 2 else f"valid until {date}, {days * 24:.0f} hours"
     if days * 24 < hours:
         return attention(
             topic,

@@ -49,8 +49,10 @@ def _load(file: Path) -> Mapping[str, Any] | str:
     except FileNotFoundError:
         if file == BASE:
             return f"{file} is not here; run this in the folder of the checkout"
-        alike = nearest(file.name, [path.name for path in file.parent.glob("*.yaml")]) if file.parent.is_dir() else None
-        return f"{file} does not exist" + (f"; did you mean {file.parent / alike}?" if alike else "")
+        there = [path.name for path in file.parent.glob("*.yaml")] if file.parent.is_dir() else []
+        return f"{file} does not exist" + (
+            f"; did you mean {file.parent / nearest(file.name, there)}?" if there else ""
+        )
     except (OSError, UnicodeDecodeError) as error:
         return f"{file} cannot be read ({error})"
     except yaml.YAMLError as error:

@@ -6,10 +6,12 @@ stop: the fetch itself waits for it. What services say passes :func:`pscnet.sour
 
 from __future__ import annotations
 
+import logging
 import re
 import textwrap
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -24,9 +26,7 @@ DATASET = "reanalysis-era5-land"
 LICENCE = "cc-by"
 
 #: Seconds to connect, and of silence, before a service counts as not answering.
-TIMEOUT = (5.0, 10.0)
-
-_EULAS = f"https://{EARTHDATA_HOST}/users/earthaccess/unaccepted_eulas"
+TIMEOUT = (5.0, 8.0)
 
 
 @dataclass(frozen=True)
@@ -113,14 +113,28 @@ def _unheard(*_: object, **__: object) -> None:
 def earthdata_login(account: EarthdataAccount) -> Verdict:
     """Whether Earthdata Login accepts the account.
 
-    With user name and password this is the login of earthaccess itself, which makes a token or finds the present one;
+    With user name and password this is the login of earthaccess itself, which finds the present token or makes one;
     a token alone is shown to the profile page.
     """
     refused = {401: "not accepted: user name, password or token is wrong or has expired", 403: "not accepted"}
 
     def ask() -> Verdict:
-        session = _session(account)
-        answer = session.get(f"https://{EARTHDATA_HOST}/profile", timeout=TIMEOUT, allow_redirects=False)
+        import earthaccess
+        from earthaccess.exceptions import LoginAttemptFailure
+
+        auth = earthaccess.Auth()
+        try:
+            with _quiet("earthaccess"):
+                auth.login(strategy=account.strategy, persist=False)
+        except LoginAttemptFailure as error:
+            if "invalid" in str(error).lower():
+                return Verdict("no", refused[401])
+            raise
+        remember(auth.token["access_token"])
+        if account.token is None:
+            return Verdict("yes", "accepted")
+        url = f"https://{EARTHDATA_HOST}/profile"
+        answer = auth.get_session().get(url, timeout=TIMEOUT, allow_redirects=False)
         answer.raise_for_status()
         if answer.is_redirect:
             return Verdict("unknown", f"could not be checked: {EARTHDATA_HOST} leads to its login page")
@@ -129,14 +143,16 @@ def earthdata_login(account: EarthdataAccount) -> Verdict:
     return _asked(ask, "the account", refused)
 
 
-def _session(account: EarthdataAccount) -> requests.Session:
-    """A session that carries what earthaccess would send."""
-    import earthaccess
-
-    auth = earthaccess.Auth()
-    auth.login(strategy=account.strategy, persist=False)
-    remember(auth.token["access_token"])
-    return auth.get_session()
+@contextmanager
+def _quiet(name: str) -> Iterator[None]:
+    """Let a client log nothing: what it has to say comes back as an exception."""
+    logger = logging.getLogger(name)
+    before = logger.level
+    logger.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 def _asked(ask: Callable[[], Verdict], what: str, refused: dict[int, str]) -> Verdict:
