@@ -1,0 +1,171 @@
+"""What the Climate Data Store says, understood: refusals in words, jobs that are lost, requests that are the same."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+import requests
+from ecmwf.datastores.processing import LinkError
+
+from pscnet.sources.fetch import FetchError, RefusedError, TooLargeError, failure
+from pscnet.sources.fetch.credentials import CDS_PROFILE, CDS_URL
+from pscnet.sources.fetch.era5_requests import DATASET
+from pscnet.sources.fetch.parts import MULTIPART
+from pscnet.sources.fetch.retry import server_wait, transient
+from pscnet.sources.fetch.secrets import redact
+from pscnet.sources.fetch.transfer import Received
+
+SITE = "https://cds.climate.copernicus.eu"
+LICENCES = f"{SITE}/datasets/{DATASET}?tab=download#manage-licences"
+OVERVIEW = f"{SITE}/datasets/{DATASET}"
+QUEUE = f"{SITE}/requests"
+
+_NO_DATA = re.compile(r"NoDataError|none of the data|no data (is|are) available|not available yet", re.IGNORECASE)
+_TOO_LARGE = re.compile(r"cost limits? exceeded|request is too large|too large", re.IGNORECASE)
+_LONGEST = 400
+
+
+class GoneError(Exception):
+    """A job will not deliver: a new one is needed. ``damaged`` tells that it delivered, but nothing usable."""
+
+    def __init__(self, reason: str, damaged: bool = False) -> None:
+        super().__init__(reason)
+        self.damaged = damaged
+
+
+def said(error: requests.HTTPError) -> str:
+    """What the service says in an error: title, detail and the end of its traceback, without secrets."""
+    response = error.response
+    try:
+        body = response.json()
+        texts = [str(body[name]) for name in ("title", "detail", "traceback") if body.get(name)]
+    except (ValueError, AttributeError):  # HTML, or JSON of another form
+        texts = []
+    text = "; ".join(" ".join(redact(text).split()) for text in texts) or f"{response.status_code} {response.reason}"
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST // 2]} ... {text[-_LONGEST // 2 :]}"
+
+
+def verdict(error: BaseException) -> float | None:
+    """As :func:`pscnet.sources.fetch.retry.transient`, for answers of the service."""
+    if isinstance(error, requests.HTTPError) and error.response is not None:
+        if error.response.status_code == 404 and "not ready" in said(error).lower():
+            return server_wait(error.response)
+    elif isinstance(error, LinkError | KeyError | AssertionError):
+        return 0.0  # JSON, but not of the service
+    return transient(error)
+
+
+def explain(error: requests.HTTPError, what: str) -> FetchError | GoneError:
+    """A refusal in words: what a person must do, or that a new job is needed."""
+    status, text = error.response.status_code, said(error)
+    low = text.lower()
+    if status == 401:
+        return _refused(
+            what,
+            "the key to be accepted",
+            text,
+            f"log in at {CDS_PROFILE}, copy the personal access token, and put it into ~/.cdsapirc or CDSAPI_KEY",
+        )
+    if status == 403 and ("licence" in low or "license" in low):
+        return _refused(what, "the dataset's licence accepted", text, f"log in, open {LICENCES} and accept it")
+    if _TOO_LARGE.search(text) and status in (400, 403, 413, 422):
+        return too_large(what, text)
+    if status == 403:
+        return _refused(what, "access to the dataset", text, f"read the messages at {OVERVIEW}, and start again later")
+    if status in (404, 410) and ("expired" in low or "job" in low):
+        return GoneError(text)
+    if status == 404 and "process" in low:
+        return _refused(what, f"the dataset {DATASET}", text, f"look at {OVERVIEW} whether it has moved")
+    if status == 400 and ("job has" in low or "job results failed" in low):
+        return GoneError(text)
+    if status in (400, 422):
+        return _refused(
+            what,
+            "a request that the service understands",
+            text,
+            f"compare it with what {OVERVIEW}?tab=download shows "
+            "under 'Show API request code', and report the difference",
+        )
+    remedy = f"check CDSAPI_URL or the line 'url:' in ~/.cdsapirc: it should be {CDS_URL}"
+    return _refused(what, "an answer of the Climate Data Store", text, remedy)
+
+
+def ended(what: str, status: str, reason: str) -> FetchError | GoneError:
+    """What the bad end of a job means.
+
+    Parameters
+    ----------
+    what : str
+    status : {"failed", "rejected"}
+    reason : str
+        As the service gives it.
+    """
+    if _NO_DATA.search(reason):
+        return _refused(
+            what,
+            "data for all its steps",
+            reason,
+            "end the period earlier: ERA5-Land comes about 5 days late, and its final version 2 to 3 months",
+        )
+    if _TOO_LARGE.search(reason):
+        return too_large(what, reason)
+    if status == "rejected":
+        return _refused(
+            what,
+            "the request to be queued",
+            f"that the service rejected it ({reason})",
+            f"look at {QUEUE}, and start again when the reason is gone",
+        )
+    return GoneError(f"the job failed ({reason})")
+
+
+def too_large(what: str, found: str) -> TooLargeError:
+    """The error of a request above the service's limit."""
+    remedy = "set fetch.era5_land.max_fields lower; smaller requests are tried by themselves"
+    return failure(TooLargeError, what, "a request within the service's limits", found, remedy)
+
+
+def _refused(what: str, expected: str, found: str, remedy: str) -> FetchError:
+    return failure(RefusedError, what, expected, found.rstrip("."), remedy)
+
+
+def same_request(ours: Mapping, theirs: Mapping) -> bool:
+    """Whether a job's request is this one, though the service may have written it in another way."""
+    return all(name in theirs and _plain(name, theirs[name]) == _plain(name, value) for name, value in ours.items())
+
+
+def _plain(name: str, value: object) -> object:
+    values = [_word(item) for item in (value if isinstance(value, list | tuple) else [value])]
+    return values if name == "area" else sorted(set(map(str, values)))
+
+
+def _word(item: object) -> object:
+    """A number as such, however it is written, and any other word in small letters."""
+    try:
+        return float(item)
+    except (TypeError, ValueError):
+        return str(item).strip().lower()
+
+
+def checksum_agrees(received: Received, announced: str | None) -> bool:
+    """Whether the bytes are those that the service announces, as far as its ``file:checksum`` can tell.
+
+    It is the ETag of the object store up to a hyphen, without leading zeros: the MD5 of the file, or for multipart
+    uploads the MD5 of the parts' MD5s. Parts of another size than 50 MiB cannot be recomputed; there it suffices that
+    the store's own ETag says that it is this object.
+
+    Parameters
+    ----------
+    received : Received
+    announced : str or None
+        Hexadecimal digits; none says nothing and contradicts nothing.
+    """
+    if not announced:
+        return True
+    digits = announced.lower().zfill(32)
+    if digits in (received.md5, received.part_md5s):
+        return True
+    base, hyphen, count = (received.etag or "").strip('"').lower().partition("-")
+    other_parts = bool(hyphen) and count != str(-(-received.size // MULTIPART))
+    return other_parts and base.zfill(32) == digits
