@@ -3,6 +3,7 @@
 #     snakemake --cores 8                                      the run of config/config.yaml
 #     snakemake --cores 8 --configfile my_run.yaml             with keys of its own on top
 #     snakemake -n                                             the plan; needs neither data nor accounts
+#     snakemake --cores 4 fetch                                only fetch the raw files (source: fetch)
 
 import os
 import re
@@ -34,14 +35,15 @@ except ConfigError as error:
     raise WorkflowError(f"The configuration cannot be run:\n{error}") from None
 
 
-if not PLAN.twin and (gaps := PLAN.archive_gaps()):
+if PLAN.config.source == "archive" and (gaps := PLAN.archive_gaps()):
     logger.warning(gaps)
 
 
 wildcard_constraints:
     run=re.escape(PLAN.run),
     month=r"\d{4}-\d{2}",
-    source="era5_land|smap",
+    edge="opening|closing",
+    source="era5_land|smap|smap_e|smap_l4",
     method="conservative|bilinear",
     grid_from="[A-Za-z0-9]+",
     grid_to="[A-Za-z0-9]+",
@@ -50,6 +52,7 @@ wildcard_constraints:
 
 localrules:
     all,
+    fetch,
 
 
 # A finished run is a tested run: products are wanted together with their checks and scores.
@@ -60,8 +63,17 @@ rule all:
         scores=expand("results/{run}/scores.{kind}", run=PLAN.run, kind=["json", "csv"]),
         report=f"results/{PLAN.run}/report.html",
         stations=[f"build/{PLAN.run}/twin/stations.json"] if PLAN.twin else [],
+        manifests=PLAN.manifests,
     message:
         "Run {PLAN.run} is complete: results/{PLAN.run}/"
+
+
+# Only the raw files and their manifests; with source: fetch on a machine that has a network, such as a login node.
+rule fetch:
+    input:
+        manifests=PLAN.manifests,
+    message:
+        "The raw files of run {PLAN.run} are there: build/{PLAN.run}/manifests/"
 
 
 include: f"workflow/rules/{PLAN.config.source}.smk"

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from pscnet import config, provenance
 from pscnet.grids import WEIGHTS
+from pscnet.sections import SMAP_SOURCES, is_address
 from pscnet.timeaxis import PARTS, neighbour
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ class Plan:
         self.run = self.config.run
         self.months: list[str] = self.config.months()
         self.twin = self.config.source == "twin"
+        self.fetching = self.config.source == "fetch"
         self.split = self.config.make_split()
 
     # Files -----------------------------------------------------------------------------------------------------
@@ -174,6 +176,62 @@ class Plan:
         values = self.config.model_dump(mode="json")
         chosen = {key: values[key] for key in keys} | ({"twin": values["twin"]} if self.twin else {})
         return {"title": self.config.product.title, "run": self.run, **chosen, "split": self.split_blocks}
+
+    # Files over the network ------------------------------------------------------------------------------------------
+
+    @cached_property
+    def manifests(self) -> list[str]:
+        """All manifests of the run: of every month, of the edges where files are fetched, and of the elevation."""
+        sources = ["era5_land", *(self.config.fetch.sources() if self.fetching else ["smap"])]
+        edges = ["opening", "closing"] if self.fetching else []
+        return [
+            f"build/{self.run}/manifests/terrain.json",
+            *self.at("build/{run}/manifests/era5_land/{month}.json", edges),
+            *(path for source in sources for path in self.at(f"build/{{run}}/manifests/{source}/{{month}}.json")),
+        ]
+
+    def era5_land_before(self, month: str) -> list[str]:
+        """The manifest with the ERA5-Land step before a month: that of the month before, or a fetched opening edge."""
+        pattern = "build/{run}/manifests/era5_land/{month}.json"
+        opening = self.fetching and month == self.months[0]
+        return self.at(pattern, ["opening"]) if opening else self.previous(pattern, month)
+
+    def edge_month(self, edge: str) -> str:
+        """The month that the ``opening`` or ``closing`` step adjoins: the first or the last of the period."""
+        return self.months[0 if edge == "opening" else -1]
+
+    @property
+    def terrain_address(self) -> str | None:
+        """Where the elevation comes from over the network; None where it is a local file."""
+        terrain = self.config.terrain
+        return terrain if terrain and is_address(terrain) else None
+
+    @property
+    def terrain_file(self) -> list[str]:
+        """The elevation file that the configuration names; nothing where it is an address, or is not named."""
+        return [self.config.terrain] if self.config.terrain and not self.terrain_address else []
+
+    def smap_product(self, source: str) -> dict[str, Any]:
+        """What is fetched of a SMAP source: what decides on its files, and so on a rerun."""
+        smap, product = self.config.fetch.smap, SMAP_SOURCES[source]
+        kept = smap.l4_variables if product == "SPL4SMGP" else []
+        return {"product": product, "version": getattr(smap.versions, product), "variables": kept}
+
+    def repairs_file(self, source: str, month: str) -> str:
+        """Where the number of :meth:`fetch_state` is kept."""
+        return f"build/{self.run}/repairs/{source}_{month}.txt"
+
+    def fetch_state(self, source: str, month: str) -> int:
+        """How often a month (or edge, or ``static``) will have been put in order after this run.
+
+        It grows by one when a raw file of the month is gone or changed, so that the month's job runs; see
+        :mod:`pscnet.sources.fetch.repairs`.
+        """
+        from pscnet.sources.fetch.repairs import planned  # only here: other sources need no ledger
+
+        manifest = "terrain.json" if source == "terrain" else f"{source}/{month}.json"
+        folder = f"build/{self.run}/manifests"
+        return planned(self.repairs_file(source, month), f"{folder}/{manifest}", self.config.archive, source, month)
 
     # The archive of raw files ----------------------------------------------------------------------------------------
 

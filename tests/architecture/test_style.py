@@ -12,6 +12,8 @@ CHECKS = {
     "ruff format": ["ruff", "format", "--check", "."],
     "snakefmt": ["snakefmt", "--check", "Snakefile", "workflow"],
     "snakemake --lint": ["snakemake", "--lint", "--configfile", "config/demo.yaml"],
+    "snakemake --lint, archive": ["snakemake", "--lint"],
+    "snakemake --lint, fetch": ["snakemake", "--lint", "--configfile", "config/demo_fetch.yaml"],
 }
 
 

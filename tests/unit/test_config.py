@@ -188,7 +188,7 @@ MISTAKES = {
     # Fetching
     "source: fetch": "terrain: missing; source: fetch needs an elevation raster: name a local GeoTIFF, or an https",
     "{source: fetch, terrain: 'https://example.org/a.tif'}": "terrain_sha256: missing; what comes over the network is",
-    "{source: fetch, terrain: 'http://example.org/a.tif'}": "terrain: an address such as https://host/name.tif expected",
+    "{source: fetch, terrain: 'http://example.org/a.tif'}": "terrain: an address such as https://host/name.tif",
     "{source: fetch, terrain: 'https://me:secret@example.org/a.tif'}": "without user name or query",
     "{source: fetch, terrain: 'https://example.org/a.tif?sig=secret'}": "without user name or query",
     "terrain: https://example.org/a.tif": "terrain: an address goes with source: fetch only: download the file",

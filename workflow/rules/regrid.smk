@@ -34,7 +34,7 @@ rule regrid_era5_land:
     input:
         code=code_of("regrid_era5_land"),
         manifest="build/{run}/manifests/era5_land/{month}.json",
-        previous=lambda w: PLAN.previous("build/{run}/manifests/era5_land/{month}.json", w.month),
+        previous=lambda w: PLAN.era5_land_before(w.month),
         weights=PLAN.weights("fine_to_coarse"),
         source_to_fine=PLAN.interpolation,
     output:
