@@ -1,4 +1,5 @@
 # make demo    install and run the whole pipeline on a small simulated Plateau
+# make demo_fetch  the same from local services over the network: fetching to be watched (minutes)
 # make test    install and run all tests
 # make bench   ratios to plain references, and the memory of a month of the whole Plateau (minutes)
 # make dev     install what development needs, and the commit hooks
@@ -18,7 +19,7 @@ export MPLBACKEND := Agg
 export OMP_NUM_THREADS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench dev lint lock clean
+.PHONY: help demo demo_fetch test bench dev lint lock clean
 
 help:
 	@sed -n 's/^# make/make/p' Makefile
@@ -30,6 +31,13 @@ demo: $(VENV)/demo.stamp
 	    test -e $$path || { echo "$$path is missing"; exit 1; }; done
 	@printf '  %-9s%s\n' product "$(CURDIR)/results/demo/product/" report "$(CURDIR)/results/demo/report.html" \
 	    scores "$(CURDIR)/results/demo/scores.csv (and .json)"
+
+demo_fetch: $(VENV)/test.stamp
+	$(BIN)/python -m tests.servers --configfile config/demo_fetch.yaml -- \
+	    snakemake --cores $(CORES) --configfile config/demo_fetch.yaml
+	@printf '\n%s\n' 'The demo of fetching is complete:'
+	@printf '  %-9s%s\n' archive "$(CURDIR)/build/demo_fetch/archive/" manifests "$(CURDIR)/build/demo_fetch/manifests/" \
+	    product "$(CURDIR)/results/demo_fetch/product/" logs "$(CURDIR)/logs/fetch_*/"
 
 test: $(VENV)/test.stamp
 	$(BIN)/python -m pytest $(ARGS)
