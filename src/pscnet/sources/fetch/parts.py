@@ -10,12 +10,16 @@ import errno
 import hashlib
 import json
 import os
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 from pscnet.sources.atomic import replacing
 from pscnet.sources.fetch.locks import lock, opened
 
 MULTIPART = 50 << 20  # byte; part of a multipart upload (s3fs), for the checksums that some stores announce
+
+_STRIDE = 1 << 20  # byte; read at once for hashing
+_BEHIND = 4 << 20  # byte; how far the hashes may lag before a thread sets out, so that small files need none
 
 
 def discard(part: str | Path) -> None:
@@ -24,43 +28,96 @@ def discard(part: str | Path) -> None:
     Path(part).unlink(missing_ok=True)
 
 
+def multipart_md5(path: str | Path) -> str:
+    """MD5 of the MD5s of the parts of 50 MiB of a file, in hexadecimal digits.
+
+    This is the ETag, without the number of parts, that an S3 store gives to a file uploaded in such parts.
+    """
+    joined = hashlib.md5(usedforsecurity=False)
+    with open(path, "rb") as stream:
+        while True:
+            one, left = hashlib.md5(usedforsecurity=False), MULTIPART
+            while left and (block := stream.read(min(_STRIDE, left))):
+                one.update(block)
+                left -= len(block)
+            if left == MULTIPART and stream.tell():
+                return joined.hexdigest()
+            joined.update(one.digest())
+            if left:
+                return joined.hexdigest()
+
+
 def _sidecar(part: Path) -> Path:
     return part.with_name(f"{part.name}.json")
 
 
-class Digests:
-    """Hashes of a growing file."""
+class _Hash:
+    """One hash of a growing file, read back from it a step behind its end.
 
-    def __init__(self) -> None:
-        self.size = 0
-        self._md5, self._sha256, self._parts = hashlib.md5(usedforsecurity=False), hashlib.sha256(), []
-        self._part = hashlib.md5(usedforsecurity=False)
+    The bytes come from the page cache, while the next ones come from the network: hashing costs no time of its own.
+    """
 
-    def update(self, block: bytes) -> None:
-        self._md5.update(block)
-        self._sha256.update(block)
-        room = MULTIPART - self.size % MULTIPART
-        self.size += len(block)
-        if len(block) < room:
-            self._part.update(block)
-            return
-        self._part.update(block[:room])
-        self._parts.append(self._part.digest())
-        self._part = hashlib.md5(block[room:], usedforsecurity=False)
+    def __init__(self, name: str, handle: int) -> None:
+        self._name, self._handle = name, handle
+        self._begin()
+        self._under_way: Future | None = None
 
-    def results(self) -> dict[str, str]:
-        last = [self._part.digest()] if self.size % MULTIPART or not self._parts else []
-        joined = hashlib.md5(b"".join([*self._parts, *last]), usedforsecurity=False)
-        return {"md5": self._md5.hexdigest(), "sha256": self._sha256.hexdigest(), "part_md5s": joined.hexdigest()}
+    def _begin(self) -> None:
+        self._hash, self.size = hashlib.new(self._name, usedforsecurity=False), 0
+
+    def reach(self, length: int) -> None:
+        """Hash the first ``length`` bytes of the file."""
+        self.settle()
+        if self.size > length:
+            self._begin()
+        self._advance(length)
+
+    def _advance(self, length: int) -> None:
+        while self.size < length:
+            block = os.pread(self._handle, min(_STRIDE, length - self.size), self.size)
+            if not block:
+                raise OSError(errno.EIO, f"a file of {length} bytes ends after {self.size}")
+            self._hash.update(block)
+            self.size += len(block)
+
+    def follow(self, length: int, threads: ThreadPoolExecutor) -> None:
+        """Set out for ``length`` in a thread, unless one is under way or the way is short."""
+        if self._under_way is None or self._under_way.done():
+            self.settle()
+            if length - self.size >= _BEHIND:
+                self._under_way = threads.submit(self._advance, length)
+
+    def settle(self) -> None:
+        """Wait for the thread that is under way."""
+        under_way, self._under_way = self._under_way, None
+        if under_way is not None:
+            under_way.result()
+
+    def hexdigest(self) -> str:
+        return self._hash.hexdigest()
 
 
 class Part:
-    """The growing file, its hashes, and of which object it is a part; held by one process at a time."""
+    """The growing file; held by one process and thread at a time.
+
+    Attributes
+    ----------
+    path : Path
+    length : int
+        Bytes that count; a later process finds as many.
+    found : int
+        Bytes that an earlier process had left.
+    etag : str or None
+        Strong validator of the object of which this is a part; None when there is none, and nothing can be resumed.
+    total : int or None
+        Length of that object, where it is known [byte].
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.etag: str | None = None
         self.total: int | None = None
+        self.length = self.found = 0
 
     def __enter__(self) -> Part:
         while True:
@@ -69,10 +126,13 @@ class Part:
             if self._is_there():
                 break
             os.close(self._handle)  # renamed or removed by the one that held it
+        self._threads = ThreadPoolExecutor(2, thread_name_prefix="hash")
+        self._hashes = {name: _Hash(name, self._handle) for name in ("md5", "sha256")}
         self._recall()
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._threads.shutdown()
         if self.length == 0 and self._is_there():
             discard(self.path)
         os.close(self._handle)
@@ -84,20 +144,19 @@ class Part:
             return False
 
     def _recall(self) -> None:
-        """Take up what an earlier process has left, hashing it."""
-        self.length, self.digests = 0, Digests()
+        """Take up what an earlier process has left."""
         self.found = os.fstat(self._handle).st_size
         try:
             known = json.loads(_sidecar(self.path).read_text(encoding="utf-8"))
             etag, total = known["etag"], known["total"]
-        except (OSError, ValueError, KeyError, TypeError):  # none, or written by halves: start from 0
+        except (OSError, ValueError, KeyError, TypeError):  # nothing is known of the bytes: start from 0
             return
         self.etag, self.total, self.length = etag, total, self.found
 
     def begin(self, etag: str | None, total: int | None, url: str) -> None:
         """Start from the first byte of an object."""
-        os.ftruncate(self._handle, 0)
-        self.length, self.digests, self.etag, self.total = 0, Digests(), etag, total
+        self.rewind(0)
+        self.etag, self.total = etag, total
         if etag is None:
             _sidecar(self.path).unlink(missing_ok=True)
             return
@@ -105,21 +164,30 @@ class Part:
             text.write_text(json.dumps({"etag": etag, "total": total, "url": url}) + "\n", encoding="utf-8")
 
     def rewind(self, length: int) -> None:
-        """Go on after the first ``length`` bytes."""
-        if self.digests.size > length:
-            self.digests = Digests()
-        while self.digests.size < length:
-            block = os.pread(self._handle, min(1 << 20, length - self.digests.size), self.digests.size)
-            if not block:
-                raise OSError(errno.EIO, f"{self.path} is shorter than it was")
-            self.digests.update(block)
+        """Keep the first ``length`` bytes."""
+        for one in self._hashes.values():
+            one.settle()
         os.ftruncate(self._handle, length)
         self.length = length
+        for one in self._hashes.values():
+            if one.size > length:
+                one.reach(0)
+            one.follow(length, self._threads)
 
     def append(self, block: bytes) -> None:
+        """Write at the end, unbuffered: a killed process loses nothing."""
         view = memoryview(block)
         while view:
             written = os.pwrite(self._handle, view, self.length)
             self.length += written
             view = view[written:]
-        self.digests.update(block)
+        for one in self._hashes.values():
+            one.follow(self.length, self._threads)
+
+    def digests(self) -> dict[str, str]:
+        """``md5`` and ``sha256`` of the bytes, in hexadecimal digits."""
+        for one in self._hashes.values():
+            one.follow(self.length, self._threads)
+        for one in self._hashes.values():
+            one.reach(self.length)
+        return {name: one.hexdigest() for name, one in self._hashes.items()}

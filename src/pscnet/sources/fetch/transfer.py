@@ -8,28 +8,33 @@ starts from the first byte.
 from __future__ import annotations
 
 import errno
+import hashlib
 import io
 import re
 import shutil
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import requests
 import urllib3
 
 from pscnet.sources.fetch import DamagedError, RefusedError, failure
-from pscnet.sources.fetch.parts import Part, discard
+from pscnet.sources.fetch.parts import MULTIPART, Part, discard, multipart_md5
 from pscnet.sources.fetch.retry import persist, transient
 from pscnet.sources.fetch.secrets import public_url
 from pscnet.sources.fetch.settings import Patience
 
 BLOCK = 1 << 18  # byte; largest piece read at once
 
-_LINK = frozenset({403, 404, 410})  # of a signed link: a fresh one may work
+_LINK = frozenset({403, 404, 410, 416})  # of a signed link: a fresh one may work
 _FRESH_LINKS = 3
+_PAGES = 3  # pages in place of the rest of a file, before the part is given up for one
 _TOO_LONG = 3
+_SAME_END = 3  # ends at one length that nobody announced, before they count as the end
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
 _ERROR_TEXT = 1 << 16  # byte; how much of an error page is read
 
@@ -65,8 +70,6 @@ class Received:
         Bytes.
     md5, sha256 : str
         Hexadecimal digits.
-    part_md5s : str
-        MD5 of the MD5s of parts of 50 MiB, hexadecimal digits: the checksum of multipart uploads.
     etag : str or None
     url : str
         Without query.
@@ -81,12 +84,21 @@ class Received:
     size: int
     md5: str
     sha256: str
-    part_md5s: str
     etag: str | None
     url: str
     resumed: bool
     again: int
     content_type: str = ""
+
+    @cached_property
+    def part_md5s(self) -> str:
+        """MD5 of the MD5s of parts of 50 MiB, hexadecimal digits: the checksum of multipart uploads.
+
+        Of a file of more than one part it reads the file when first asked for, so ask while it is there.
+        """
+        if self.size <= MULTIPART:
+            return hashlib.md5(bytes.fromhex(self.md5), usedforsecurity=False).hexdigest()
+        return multipart_md5(self.path)
 
 
 def receive(
@@ -148,6 +160,10 @@ class _Short(requests.exceptions.ConnectionError):
     """The body ended before its time."""
 
 
+class _Refused(requests.HTTPError):
+    """The store answers with an error."""
+
+
 class _Slow(requests.exceptions.ReadTimeout):
     """The transfer trickles."""
 
@@ -159,13 +175,14 @@ class _Transfer:
         self._part, self._offer, self._what, self._patience = part, offer, what, patience
         self._on_bytes = on_bytes or (lambda n: None)
         self._reserve = reserve
-        self._told = self._fetched = self._links = self._too_long = 0
+        self._told = self._fetched = self._links = self._pages = self._too_long = 0
+        self._ends: Counter[int] = Counter()
         self._resumed = False
-        self.reached = 0  # longest that the part has been, trickles apart
+        self.reached = part.length  # longest that the part has been, trickles apart
 
     def verdict(self, error: BaseException) -> float | None:
         """As :func:`transient`, and a few fresh links for one that is refused."""
-        if isinstance(error, requests.HTTPError) and error.response.status_code in _LINK:
+        if isinstance(error, _Refused) and error.response.status_code in _LINK:
             return 0.0 if self._links <= _FRESH_LINKS else None
         return transient(error)
 
@@ -195,7 +212,7 @@ class _Transfer:
             resumed=self._resumed,
             again=max(0, self._fetched + part.found - part.length),
             content_type=response.headers.get("Content-Type", ""),
-            **part.digests.results(),
+            **part.digests(),
         )
 
     def _ask(self, offer: Offer) -> requests.Response:
@@ -208,6 +225,7 @@ class _Transfer:
                 self._part.rewind(start)
                 return response
             if response.status_code == 200:
+                self._refuse_page(response)
                 return self._anew(response)
             response.close()
         response = self._get(offer, {})
@@ -223,7 +241,15 @@ class _Transfer:
             return 0
         return min(part.length, part.total - 1) if part.total else max(0, part.length - 1)
 
+    def _refuse_page(self, response: requests.Response) -> None:
+        """Do not give up a good part for the page of a proxy or of a login."""
+        if "html" in response.headers.get("Content-Type", "").lower() and self._pages < _PAGES:
+            self._pages += 1
+            response.close()
+            raise _Short("an HTML page came in place of the rest of the file")
+
     def _anew(self, response: requests.Response) -> requests.Response:
+        self._resumed = False
         etag = response.headers.get("ETag", "")
         length = response.headers.get("Content-Length", "")
         self._part.begin(
@@ -239,9 +265,10 @@ class _Transfer:
         response = offer.session.get(offer.url, headers=headers, stream=True, timeout=limits)
         if response.status_code >= 400 and not (response.status_code == 416 and extra):
             raise self._refusal(response)
+        self._links = 0
         return response
 
-    def _refusal(self, response: requests.Response) -> requests.HTTPError:
+    def _refusal(self, response: requests.Response) -> _Refused:
         """The error of a status, with the beginning of the page at hand."""
         try:
             text = response.raw.read(_ERROR_TEXT, decode_content=True)
@@ -251,7 +278,7 @@ class _Transfer:
         response.raw = io.BytesIO(text)
         self._links += response.status_code in _LINK
         url = public_url(response.url)
-        return requests.HTTPError(f"{response.status_code} {response.reason} for {url}", response=response)
+        return _Refused(f"{response.status_code} {response.reason} for {url}", response=response)
 
     def _continues(self, response: requests.Response, start: int) -> bool:
         """Whether the answer is the rest of the very object of which the part is a part."""
@@ -283,17 +310,20 @@ class _Transfer:
     def _read(self, response: requests.Response, offer: Offer) -> None:
         """Append the body to the part, watching its pace and its length."""
         total = self._part.total
-        limit = total if total is not None else offer.size
+        framed = total is not None or _chunked(response)
+        limit = offer.size if total is None and not framed else total
         pace = _Pace(self._patience)
         while block := response.raw.read1(BLOCK, decode_content=False):
             self._fetched += len(block)
             self._append(block)
             self._tell()
-            if limit is not None and self._part.length > limit and not (total is None and _chunked(response)):
+            if limit is not None and self._part.length > limit:
                 self._overlong(limit)
             pace.check(len(block))
-        if limit is not None and self._part.length < limit and not (total is None and _chunked(response)):
-            raise _Short(f"the body ended after {self._part.length} of {limit} bytes")
+        if limit is not None and self._part.length < limit:
+            self._ends[self._part.length] += 1
+            if framed or self._ends[self._part.length] < _SAME_END:
+                raise _Short(f"the body ended after {self._part.length} of {limit} bytes")
 
     def _append(self, block: bytes) -> None:
         try:
