@@ -144,7 +144,12 @@ def test_a_key_of_the_retired_form_is_refused(doctor, monkeypatch):
 
 @pytest.mark.parametrize(
     ("days", "state", "words"),
-    [(-1, "missing", "expired on"), (0.5, "attention", "the fetch may take"), (59, "ok", "58 days")],
+    [
+        (-1, "missing", "expired on"),
+        (0.5, "attention", "the fetch may take"),
+        (0.03, "missing", "expires on"),
+        (59, "ok", "58 days"),
+    ],
 )
 def test_tokens_are_looked_at_before_the_run(doctor, monkeypatch, days, state, words):
     planted = token(days)
@@ -370,7 +375,7 @@ def test_services_that_cannot_be_reached(doctor, services, monkeypatch):
     code, lines = doctor()
     assert code == 0
     for topic in ("CDS key", "Earthdata login"):
-        assert "could not be checked: the proxy does not lead to" in lines[topic][-1]
+        assert "could not be checked: the proxy does not lead there" in lines[topic][-1]
     assert lines["CDS licence"] == ["attention: could not be checked either"]
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from pscnet.config import Config
-from pscnet.doctor import accounts, machine, room, setting
+from pscnet.doctor import machine, room, setting
 from pscnet.doctor.findings import Finding, attention, missing, ok
 from pscnet.sources.fetch.ledger import Ledger
 from pscnet.sources.fetch.secrets import redact
@@ -52,6 +52,8 @@ def _findings(overlays: Sequence[str | Path], offline: bool) -> Iterator[Finding
 
 def _fetch(config: Config, offline: bool) -> Iterator[Finding]:
     """All that fetching needs."""
+    from pscnet.doctor import accounts  # late: the clients of the services take a second to import
+
     settings = Settings.of(config.fetch.model_dump(mode="json"))
     found = room.holdings(config, settings)
     yield from room.archive(found)

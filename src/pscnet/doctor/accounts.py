@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from pscnet.doctor.findings import Finding, attention, missing, ok
 from pscnet.sources.fetch import RefusedError, probe
+from pscnet.sources.fetch.cds_answers import LICENCES
 from pscnet.sources.fetch.credentials import (
     CDS_PROFILE,
     EARTHDATA_TOKENS,
@@ -18,10 +19,8 @@ from pscnet.sources.fetch.credentials import (
     cds_account,
     earthdata_account,
 )
+from pscnet.sources.fetch.earthdata import SHORTEST_LIFE
 from pscnet.sources.fetch.probe import Verdict
-
-#: Where a person accepts the licence of ERA5-Land.
-LICENCE_PAGE = f"https://cds.climate.copernicus.eu/datasets/{probe.DATASET}?tab=download#manage-licences"
 
 _NOT_ASKED = "not asked, as --offline was given"
 
@@ -45,7 +44,7 @@ def cds(offline: bool) -> Iterator[Finding]:
     if key.answer == "unknown":  # asking further would only take more time
         yield attention("CDS licence", "could not be checked either")
         return
-    yield _finding("CDS licence", probe.cds_licence(account), f"accept the terms of ERA5-Land at {LICENCE_PAGE}")
+    yield _finding("CDS licence", probe.cds_licence(account), f"accept the terms of ERA5-Land at {LICENCES}")
 
 
 def earthdata(offline: bool, hours: float) -> Iterator[Finding]:
@@ -94,10 +93,11 @@ def token_validity(account: EarthdataAccount, hours: float, now: datetime) -> Fi
     topic, remedy = "Earthdata token", f"make a new one at {EARTHDATA_TOKENS}"
     if account.expires is None:
         return attention(topic, "it does not tell until when it is valid; they live 60 days")
-    days = (account.expires - now).total_seconds() / 86_400
+    left_over = account.expires - now
+    days = left_over.total_seconds() / 86_400
     date = f"{account.expires:%Y-%m-%d %H:%M} UTC"
-    if days <= 0:
-        return missing(topic, f"expired on {date}; {remedy}")
+    if left_over < SHORTEST_LIFE:
+        return missing(topic, f"{'expired' if days <= 0 else 'expires'} on {date}; {remedy}")
     left = f"valid until {date}, {int(days)} days" if days >= 2 else f"valid until {date}, {days * 24:.0f} hours"
     if days * 24 < hours:
         return attention(

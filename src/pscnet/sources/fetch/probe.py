@@ -9,24 +9,35 @@ from __future__ import annotations
 import logging
 import re
 import textwrap
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal
-from urllib.parse import urlsplit
+from typing import Literal
 
 import requests
+from ecmwf.datastores import Client
 
+from pscnet.sources.fetch import RefusedError, UnavailableError
+from pscnet.sources.fetch.cds import connect
 from pscnet.sources.fetch.credentials import EARTHDATA_HOST, CdsAccount, EarthdataAccount
-from pscnet.sources.fetch.secrets import redact, remember
+from pscnet.sources.fetch.earthdata import Earthdata
+from pscnet.sources.fetch.era5_requests import DATASET
+from pscnet.sources.fetch.retry import describe
+from pscnet.sources.fetch.settings import Patience
 
-#: The dataset that is asked for, and the licence under which it stands since July 2025.
-DATASET = "reanalysis-era5-land"
+#: The licence under which ERA5-Land stands since July 2025, as the service calls it.
 LICENCE = "cc-by"
 
-#: Seconds to connect, and of silence, before a service counts as not answering.
-TIMEOUT = (5.0, 8.0)
+#: One try, and seconds of silence before a service counts as not answering.
+BRIEF = Patience(first_wait=0.1, longest_wait=0.1, give_up_after=0.0, stall=8.0)
+
+#: What goes wrong on the way to a service, in words, by what the error is called; the first that fits.
+_REASONS = {
+    "SSLError": "its certificate is not trusted (a proxy with its own? name its CA in REQUESTS_CA_BUNDLE)",
+    "ProxyError": "the proxy does not lead there",
+    "Timeout": "no answer",
+    "ConnectionError": "no connection",
+}
 
 
 @dataclass(frozen=True)
@@ -81,7 +92,7 @@ def _required(account: CdsAccount) -> set[str]:
     """Licences that the catalogue names for the dataset; empty where it does not answer in the form known."""
     try:
         url = f"{account.url}/catalogue/v1/collections/{DATASET}"
-        answer = requests.get(url, timeout=TIMEOUT)
+        answer = requests.get(url, timeout=BRIEF.stall, auth=lambda request: request)
         links = answer.json().get("links", []) if answer.ok else []
         found = [re.search(r"/licences/([^/]+)/", str(link.get("href"))) for link in links if link["rel"] == "license"]
     except (requests.RequestException, ValueError, KeyError, TypeError, AttributeError):
@@ -89,52 +100,29 @@ def _required(account: CdsAccount) -> set[str]:
     return {match[1] for match in found if match}
 
 
-def _native(account: CdsAccount) -> Any:
-    """The client underneath cdsapi: one try, short timeouts, and nothing of what it logs."""
-    from ecmwf import datastores
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the service's messages are told by the fetch
-        return datastores.Client(
-            url=account.url,
-            key=account.key,
-            timeout=TIMEOUT,
-            progress=False,
-            retry_after=0,
-            maximum_tries=1,
-            log_callback=_unheard,
-        )
-
-
-def _unheard(*_: object, **__: object) -> None:
-    """Drop what the client logs: it has the request headers, and so the key, in it."""
+def _native(account: CdsAccount) -> Client:
+    """The client underneath cdsapi, with one try and short timeouts."""
+    with _quiet("pscnet.sources.fetch.cds"):  # the service's messages are told by the fetch
+        return connect(account, BRIEF)
 
 
 def earthdata_login(account: EarthdataAccount) -> Verdict:
     """Whether Earthdata Login accepts the account.
 
-    With user name and password this is the login of earthaccess itself, which finds the present token or makes one;
-    a token alone is shown to the profile page.
+    With user name and password this is the login itself, which finds the present token or makes one; a token alone is
+    shown to the profile page.
     """
-    refused = {401: "not accepted: user name, password or token is wrong or has expired", 403: "not accepted"}
+    refused = {401: "not accepted: it is wrong or has expired", 403: "not accepted"}
 
     def ask() -> Verdict:
-        import earthaccess
-        from earthaccess.exceptions import LoginAttemptFailure
-
-        auth = earthaccess.Auth()
         try:
             with _quiet("earthaccess"):
-                auth.login(strategy=account.strategy, persist=False)
-        except LoginAttemptFailure as error:
-            if "invalid" in str(error).lower():
-                return Verdict("no", refused[401])
-            raise
-        remember(auth.token["access_token"])
+                session = Earthdata(BRIEF).session()
+        except RefusedError:
+            return Verdict("no", refused[401])
         if account.token is None:
             return Verdict("yes", "accepted")
-        url = f"https://{EARTHDATA_HOST}/profile"
-        answer = auth.get_session().get(url, timeout=TIMEOUT, allow_redirects=False)
+        answer = session.get(f"https://{EARTHDATA_HOST}/profile", allow_redirects=False)
         answer.raise_for_status()
         if answer.is_redirect:
             return Verdict("unknown", f"could not be checked: {EARTHDATA_HOST} leads to its login page")
@@ -164,20 +152,13 @@ def _asked(ask: Callable[[], Verdict], what: str, refused: dict[int, str]) -> Ve
         if status in refused:
             return Verdict("no", refused[status])
         return Verdict("unknown", f"{what} could not be checked: the service answers with status {status}")
-    except requests.RequestException as error:
-        host = urlsplit(error.request.url).hostname if error.request is not None else "the service"
-        return Verdict("unknown", f"{what} could not be checked: {_reason(error, host)}")
+    except UnavailableError as error:
+        return Verdict("unknown", f"{what} could not be checked: {_reason(str(error))}")
     except Exception as error:  # clients raise plain exceptions for what a service says
-        said = textwrap.shorten(redact(str(error)), 160, placeholder=" ...")
-        return Verdict("unknown", f"{what} could not be checked: {type(error).__name__}: {said}")
+        return Verdict("unknown", f"{what} could not be checked: {_reason(describe(error))}")
 
 
-def _reason(error: requests.RequestException, host: str | None) -> str:
+def _reason(text: str) -> str:
     """A failed connection in a few words."""
-    if isinstance(error, requests.exceptions.SSLError):
-        return f"the certificate of {host} is not trusted (a proxy with its own? name its CA in REQUESTS_CA_BUNDLE)"
-    if isinstance(error, requests.exceptions.ProxyError):
-        return f"the proxy does not lead to {host}"
-    if isinstance(error, requests.exceptions.Timeout):
-        return f"{host} does not answer"
-    return f"{host} cannot be reached"
+    known = (words for name, words in _REASONS.items() if name in text)
+    return next(known, textwrap.shorten(text, 160, placeholder=" ..."))
