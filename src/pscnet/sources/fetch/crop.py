@@ -79,9 +79,9 @@ def crop(
     Raises
     ------
     SourceError
-        The granule is damaged, or lacks the grid or a chosen variable.
+        The granule is damaged, or lacks the grid.
     RefusedError
-        The crop cannot be written.
+        It lacks a chosen variable, or the crop cannot be written.
     """
     path, window = Path(path), ease2_grid(lat, lon, grid, cells="touching")
     try:
@@ -184,11 +184,13 @@ class _Scissors:
         """Hold the crop against what was asked for, and make its dimension scales."""
         group = source.get(CHOSEN_GROUP, {})
         absent = sorted(self.variables - set(group)) if self.variables is not None else []
-        if absent or not self.on_grid:
+        if absent:
+            wanted, found = f"the datasets {', '.join(absent)}", f"{', '.join(group) or 'nothing'} in {CHOSEN_GROUP}"
+            raise failure(RefusedError, f"{self.path}", wanted, found, "correct fetch.smap.l4_variables")
+        if not self.on_grid:
             _, rows, cols = EASE2_GRIDS[self.window.name]
-            wanted = f"the datasets {', '.join(absent)}" if absent else f"datasets of {rows} x {cols} cells"
-            found = f"{', '.join(group) or 'nothing'} in {CHOSEN_GROUP}" if absent else f"{', '.join(source) or 'none'}"
-            raise complaint(self.path, wanted, found, "check the product, its version and fetch.smap.l4_variables")
+            wanted, found = f"datasets of {rows} x {cols} cells", f"{', '.join(source) or 'none'}"
+            raise complaint(self.path, wanted, found, "check the product and its version")
         names = sorted(set(self.copied.values()))
         datasets = [name for name in names if isinstance(source[name], h5py.Dataset)]
         for name in datasets:

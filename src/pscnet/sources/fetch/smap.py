@@ -1,0 +1,358 @@
+"""A month of SMAP granules from NSIDC into the archive: SPL3SMP whole, the 9 km products cut to the box on arrival.
+
+What the archive has already is not asked for again. A granule takes its name there when its size and checksum are
+those of the catalogue and its content is that of the day; days that the provider lacks are listed in the manifest.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import Any, TextIO
+
+from pscnet.grids import Grid, ease2_grid
+from pscnet.sources import SourceError
+from pscnet.sources.atomic import replacing
+from pscnet.sources.fetch import DamagedError, FetchError, RefusedError, failure
+from pscnet.sources.fetch.crop import crop
+from pscnet.sources.fetch.earthdata import Earthdata
+from pscnet.sources.fetch.granules import OF_SOURCE, Granule, choose, expected, explain, missing, when_of
+from pscnet.sources.fetch.ledger import Ledger, Record, write_manifest
+from pscnet.sources.fetch.locks import exclusive
+from pscnet.sources.fetch.parts import discard
+from pscnet.sources.fetch.progress import Progress
+from pscnet.sources.fetch.secrets import guarded
+from pscnet.sources.fetch.settings import Settings
+from pscnet.sources.fetch.slots import slot
+from pscnet.sources.fetch.smap_arrival import AbsentError, Arrival, checksum_problem, fetch_granule, verifiable
+from pscnet.sources.fetch.smap_check import Content, check
+
+logger = logging.getLogger(__name__)
+
+#: Downloads of one granule before what comes counts as damaged at the provider.
+TRIES = 3
+
+#: What may be the provider's own, or not.
+HALF = "the half of a day"
+
+
+def fetch_month(
+    archive: str | Path,
+    source: str,
+    month: str,
+    lat: Sequence[float],
+    lon: Sequence[float],
+    settings: Mapping[str, Any],
+    output: str | Path,
+    state_file: str | Path,
+    state: object,
+    screen: TextIO | None = None,
+) -> None:
+    """Bring a month of SMAP granules into the archive, and write its manifest.
+
+    Parameters
+    ----------
+    archive : path
+    source : {"smap", "smap_e", "smap_l4"}
+        SPL3SMP, SPL3SMP_E or SPL4SMGP.
+    month : str
+        ``YYYY-MM``.
+    lat, lon : sequence of float [degree]
+        Box, or nodes: all cells that touch the box around them are fetched.
+    settings : mapping
+        The section ``fetch`` of the configuration.
+    output : path
+        Manifest to write.
+    state_file : path
+        Written at the end, with ``state`` as text.
+    state : object
+    screen : text stream, optional
+        The terminal or SLURM log, for a line now and then.
+
+    Raises
+    ------
+    FetchError
+        See :mod:`pscnet.sources.fetch`; what was fetched is kept.
+    """
+    with guarded():
+        box = (min(lat), max(lat)), (min(lon), max(lon))
+        errands = _Errands(archive, source, month, *box, Settings.of(settings), screen)
+        records = errands.records()
+        lacking = missing(errands.product, month, list(records))
+        write_manifest(output, source, month, archive, records.values(), missing=lacking)
+        with replacing(state_file) as part:
+            part.write_text(f"{state}\n", encoding="utf-8")
+
+
+class _Errands:
+    """All granules of one month."""
+
+    def __init__(
+        self,
+        archive: str | Path,
+        source: str,
+        month: str,
+        lat: tuple[float, float],
+        lon: tuple[float, float],
+        settings: Settings,
+        screen: TextIO | None,
+    ) -> None:
+        self.product, self._month, self._settings, self._screen = OF_SOURCE[source], month, settings, screen
+        self._ledger, self._lat, self._lon = Ledger(archive), lat, lon
+        self._version = settings.versions[self.product.name]
+        self._variables = sorted(settings.l4_variables) if self.product.hours else []
+        self._window = ease2_grid(lat, lon, self.product.grid)
+        self._title = f"{self.product.name} {month}"
+        self._hidden = self._ledger.archive / ".fetch"
+        self._stop = threading.Event()
+
+    def records(self) -> dict[str, Record]:
+        """The record of each day or time that the provider has, fetching what is missing."""
+        with exclusive(self._hidden / "slots" / f"{self.product.name}_{self._month}.lock"):
+            there = self._good()
+            if len(there) < len(expected(self.product, self._month)):
+                self._fetch(there)
+                there = self._good()
+        absent = missing(self.product, self._month, list(there))["days"]
+        if absent:
+            logger.warning("%s: incomplete days: %s", self._title, explain(absent))
+        return there
+
+    @property
+    def _folder(self) -> Path:
+        return Path("smap") / f"{self.product.name}.{self._version}" / self._month[:4]
+
+    def _good(self) -> dict[str, Record]:
+        """The good files of the month, by day or time, of the version and with the cells and fields wanted."""
+        found = {}
+        for record in self._ledger.good(self.product.source, self._month):
+            when = when_of(record.provider_id, self.product)
+            if when and Path(record.path).parent == self._folder and self._serves(record):
+                found.setdefault(when, record)
+        return {when: found[when] for when in expected(self.product, self._month) if when in found}
+
+    def _serves(self, record: Record) -> bool:
+        """Whether a file holds the cells and fields wanted."""
+        if not self.product.cropped:
+            return True
+        request = record.request or {}
+        return covers(request.get("window", {}), self._window) and set(self._variables) <= set(record.variables)
+
+    def _request(self, granule: Granule) -> dict[str, Any]:
+        """What was asked of the provider, and what was kept of its answer."""
+        request: dict[str, Any] = {
+            "short_name": granule.product, "version": self._version, "concept_id": granule.concept,
+        }  # fmt: skip
+        if self.product.cropped:
+            request["window"] = window_of(self._window)
+        return request
+
+    def _final(self, granule: Granule) -> Path:
+        """The granule's path in the archive; a crop's tells its cells and fields apart from those of others."""
+        if not self.product.cropped:
+            return self._folder / granule.name
+        text = json.dumps([window_of(self._window), self._variables], sort_keys=True)
+        key = hashlib.sha256(text.encode()).hexdigest()[:8]
+        return self._folder / f"{Path(granule.name).stem}.{key}.crop.h5"
+
+    def _fetch(self, there: Mapping[str, Record]) -> None:
+        """Find what the provider has and fetch what is missing of it, a few at a time."""
+        earthdata = Earthdata(self._settings.patience, logger.info, self._stop.is_set)
+        days = [when[:10] for when in expected(self.product, self._month)]
+        (south, north), (west, east) = self._lat, self._lon
+        box = (west, south, east, north)
+        found = earthdata.search(self.product.name, self._version, box, days[0], days[-1])
+        chosen = choose(found, self.product, self._month)
+        if not chosen and not there:
+            raise failure(
+                RefusedError,
+                self._title,
+                f"granules of version {self._version} at the provider",
+                explain(days) if explain(days).endswith("satellite)") else "none",
+                "check the period, and fetch.smap.versions against https://nsidc.org/data/" + self.product.name.lower(),
+            )
+        wanted = [granule for when, granule in chosen.items() if when not in there]
+        if there:
+            logger.info("%s: %d granules are there already", self._title, len(there))
+        if wanted:
+            sizes = [granule.size for granule in wanted]
+            total = None if None in sizes else sum(sizes)
+            with Progress(self._title, len(wanted), self._screen, total) as progress:
+                self._download(earthdata, wanted, progress)
+
+    def _download(self, earthdata: Earthdata, wanted: Sequence[Granule], progress: Progress) -> None:
+        """Fetch in a few threads; a granule that is damaged at the provider does not keep the others away."""
+        queue: SimpleQueue[Granule] = SimpleQueue()
+        for granule in wanted:
+            queue.put(granule)
+        errors: list[Exception] = []
+
+        def work() -> None:
+            while not self._stop.is_set():
+                try:
+                    granule = queue.get_nowait()
+                except Empty:
+                    return
+                try:
+                    with slot(self._hidden / "slots", "earthdata", self._settings.downloads_at_once, progress.note):
+                        self._bring(earthdata, granule, progress)
+                except (DamagedError, AbsentError) as error:
+                    errors.append(error)
+                except Exception as error:  # raised again where the threads are joined
+                    if not self._stop.is_set():
+                        errors.insert(0, error)
+                    self._stop.set()
+
+        # Daemons: an interrupted process does not wait for its downloads.
+        threads = [
+            threading.Thread(target=work, daemon=True)
+            for _ in range(min(len(wanted), self._settings.downloads_at_once))
+        ]
+        try:
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                while thread.is_alive():
+                    thread.join(1.0)
+        except BaseException:
+            self._stop.set()
+            raise
+        for error in errors[1:]:
+            logger.error("%s", error)
+        if errors:
+            raise errors[0]
+
+    def _bring(self, earthdata: Earthdata, granule: Granule, progress: Progress) -> None:
+        """Bring one granule into the archive, whole or cropped."""
+        if self._adopted(granule):
+            progress.done(granule.name)
+            return
+        part, halves = self._ledger.part(granule.name), None
+        for attempt in range(1, TRIES + 1):
+            arrival = fetch_granule(earthdata, granule, part, self._settings, progress, self._stop.is_set, attempt > 1)
+            problem = arrival.problem
+            if problem is None:
+                problem = self._kept(granule, arrival, arrival.sha256 == halves)
+            if problem is None:
+                progress.done(granule.name)
+                return
+            progress.bytes(-arrival.size)
+            if problem is HALF:
+                halves = arrival.sha256
+                logger.warning("%s lacks %s: it is fetched once more, to see whether that is so", granule.name, HALF)
+                continue
+            self._quarantine(part, granule, problem)
+            if arrival.proven:
+                break  # these are the provider's bytes, and will be the next time
+        raise failure(
+            DamagedError,
+            granule.name,
+            "a whole granule, as the catalogue announces it",
+            f"something else, {attempt} times, the last time: {problem}",
+            f"look into {self._ledger.archive}/.quarantine/{self.product.source}, start again later, and tell NSIDC "
+            "(nsidc@nsidc.org) if it stays so",
+        )
+
+    def _quarantine(self, part: Path, granule: Granule, problem: str) -> None:
+        """Put a bad granule aside under its own name."""
+        named = part.with_name(granule.name)
+        os.replace(part, named)
+        discard(part)
+        self._ledger.quarantine(named, self.product.source, problem, granule.url)
+
+    def _kept(self, granule: Granule, arrival: Arrival, same_again: bool) -> str | None:
+        """Check the content and give the file its final name; else say what is wrong with it.
+
+        A granule without one half of the day may be the provider's own: when its checksum is the announced one, or,
+        where none is announced, when the same bytes came twice.
+        """
+        try:
+            part, content = self._checked(granule, arrival)
+        except FetchError:
+            raise
+        except SourceError as error:
+            return str(error)
+        if content.missing_halves:
+            if not (arrival.proven or same_again):
+                return HALF
+            text = " and ".join(content.missing_halves)
+            logger.warning("%s has no %s group; that is how the provider has it", granule.name, text)
+        fields = self._fields(granule, content)
+        if self.product.cropped:
+            fields["origin"] = {
+                "name": granule.name, "size": arrival.size, "sha256": arrival.sha256,
+                "checksum": ":".join(granule.checksum) if granule.checksum else None,
+            }  # fmt: skip
+        known = None if self.product.cropped else arrival.sha256
+        self._ledger.keep(part, self._final(granule), sha256=known, **fields)
+        discard(arrival.path)
+        return None
+
+    def _checked(self, granule: Granule, arrival: Arrival) -> tuple[Path, Content]:
+        """The file to keep, and what it holds."""
+        part = arrival.path
+        if self.product.cropped:
+            part = self._ledger.part(self._final(granule).name)
+            crop(
+                arrival.path, self._lat, self._lon, part, self._variables or None,
+                name=granule.name, sha256=arrival.sha256, grid=self.product.grid,
+            )  # fmt: skip
+        return part, self._check(part, granule, not arrival.proven)
+
+    def _check(self, path: Path, granule: Granule, every: bool) -> Content:
+        return check(path, granule.product, granule.when, name=granule.name, variables=self._variables, every=every)
+
+    def _fields(self, granule: Granule, content: Content) -> dict[str, Any]:
+        """What the ledger keeps of a file."""
+        return {
+            "source": self.product.source,
+            "month": self._month,
+            "provider_id": granule.name,
+            "version": granule.release,
+            "url": granule.url,
+            "request": self._request(granule),
+            "first": content.first,
+            "last": content.last,
+            "variables": content.variables,
+        }
+
+    def _adopted(self, granule: Granule) -> bool:
+        """Whether a whole granule of that name is there without record, and is good: then it is recorded."""
+        path = self._ledger.archive / self._final(granule)
+        if self.product.cropped or not path.exists():
+            return False
+        problem = None
+        try:
+            problem = checksum_problem(granule, path)
+            content = self._check(path, granule, not verifiable(granule)) if problem is None else None
+        except SourceError as error:
+            problem = str(error)
+        if problem is not None:
+            self._ledger.quarantine(path, self.product.source, problem, granule.url)
+            return False
+        self._ledger.adopt(self._final(granule), **self._fields(granule, content))
+        logger.info("%s is there already and was verified", granule.name)
+        return True
+
+
+def window_of(window: Grid) -> dict[str, Any]:
+    """A window of an EASE-Grid 2.0 as plain values."""
+    rows, columns = window.shape
+    return {"grid": window.name, "row0": window.row0, "col0": window.col0, "rows": rows, "columns": columns}
+
+
+def covers(kept: Mapping[str, Any], window: Grid) -> bool:
+    """Whether the cells of a crop (:func:`window_of`) contain those of a window."""
+    wanted = window_of(window)
+    if set(kept) != set(wanted) or kept["grid"] != wanted["grid"]:
+        return False
+    return all(
+        kept[corner] <= wanted[corner] and kept[corner] + kept[size] >= wanted[corner] + wanted[size]
+        for corner, size in (("row0", "rows"), ("col0", "columns"))
+    )
