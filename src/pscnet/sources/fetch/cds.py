@@ -274,6 +274,8 @@ class _Errand:
             answer = process.estimate_costs(self._request)
             cost, limit = float(answer["cost"]), float(answer["limit"])
         except (requests.RequestException, AssertionError, KeyError, TypeError, ValueError) as error:
+            if isinstance(error, requests.HTTPError) and error.response.status_code in (400, 422):
+                raise  # invalid, whoever is asked
             LOG.info("%s: the service gave no estimate of the cost (%s)", self._what, type(error).__name__)
             return
         if cost > limit:
@@ -292,15 +294,15 @@ class _Errand:
                 raise self._bad_end(remote, status)
             if status in ("dismissed", "deleted"):
                 raise GoneError("somebody dismissed it")
-            waited = time.monotonic() - begun
-            if waited + pause > self._context.settings.deadline or self._context.stop.wait(pause):
-                raise failure(
-                    UnavailableError,
-                    self._what,
-                    f"CDS job {remote.request_id} to be done within {duration(self._context.settings.deadline)}",
-                    f"that it is still {status} after {duration(waited)}",
-                    f"look at {QUEUE}; start again to go on: the job keeps its place in the queue and is picked up",
-                )
+            waited, job = time.monotonic() - begun, f"CDS job {remote.request_id}"
+            deadline = self._context.settings.deadline
+            again = f"look at {QUEUE}; start again to go on: the job keeps its place in the queue and is picked up"
+            if waited + pause > deadline:
+                expected, found = f"{job} to be done within {duration(deadline)}", f"still {status}"
+                raise failure(UnavailableError, self._what, expected, f"{found} after {duration(waited)}", again)
+            if self._context.stop.wait(pause):
+                found = f"it {status} when another request failed for good"
+                raise failure(UnavailableError, self._what, f"{job} to be done", found, again)
             pause = min(1.5 * pause, patience.longest_wait, LONGEST_POLL)
 
     def _bad_end(self, remote: Remote, status: str) -> Exception:
@@ -332,7 +334,7 @@ class _Errand:
             try:
                 content = check(self._part, self._request)
             except SourceError as error:
-                problem = str(error)
+                problem = str(error).replace(str(self._part), self._what)
                 if trusted or repeated:
                     break  # the service's file is like that
             else:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from pscnet.sources import complaint
-from pscnet.sources.era5_files import FINAL, NODE_TOLERANCE, Piece, check_spacing, opened, require
+from pscnet.sources.era5_files import FINAL, NODE_TOLERANCE, Piece, check_spacing, opened
 from pscnet.sources.fetch.era5_requests import NODES_PER_DEGREE, shorts
 
 _AGAIN = "download it again"
@@ -60,8 +60,10 @@ def check(path: str | Path, request: Mapping) -> Content:
     lat, lon = _nodes(request["area"])
     final = True
     with _ONE_AT_A_TIME, opened([path]) as parts:
-        require(parts, names, f"{path}")
+        present = sorted({name for piece in parts for name in piece.variables})
         for name in names:
+            if name not in present:
+                raise complaint(path, f"the variables {', '.join(names)}", f"only {', '.join(present)}", _AGAIN)
             seen = np.zeros(stamps.size, bool)
             for piece in parts:
                 if name in piece.variables:

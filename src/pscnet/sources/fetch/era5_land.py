@@ -179,7 +179,10 @@ class _Errands:
         handle = opened(path)
         try:
             if not lock(handle, path, wait=False):
-                LOG.info("%s: another process is fetching it; waiting for that", self._wish.title)
+                text = f"{self._wish.title}: another process is fetching it; waiting for that"
+                LOG.info("%s", text)
+                if self._screen is not None:
+                    print(text, file=self._screen, flush=True)
                 lock(handle, path)
             yield
         finally:
@@ -267,6 +270,8 @@ class _Errands:
                 if isinstance(error, RefusedError):
                     errors.insert(0, error)
                     context.stop.set()
+                elif context.stop.is_set():
+                    LOG.info("%s", error)  # it was stopped for the error that is told
                 else:
                     errors.append(error)
 
