@@ -10,6 +10,8 @@ from pathlib import Path
 
 from pscnet.config import Config
 from pscnet.doctor.findings import Finding, attention, duration, gigabytes, missing, ok
+from pscnet.sources import SourceError
+from pscnet.sources import manifest as manifests
 from pscnet.sources.fetch import estimate
 from pscnet.sources.fetch.estimate import Share
 from pscnet.sources.fetch.ledger import Ledger, Record
@@ -57,7 +59,7 @@ def holdings(config: Config, settings: Settings) -> list[Holding]:
     found = [_era5_land(ledger, share, months, config.predictors)]
     for product in config.fetch.smap.products:
         share = estimate.smap(product, months, lat, lon, settings.l4_variables)
-        found.append(_smap(ledger, share, months, estimate.FILES_A_DAY[product]))
+        found.append(_smap(ledger, share, months, estimate.FILES_A_DAY[product], config.run))
     return found
 
 
@@ -72,14 +74,23 @@ def _era5_land(ledger: Ledger, share: Share, months: list[str], variables: list[
     return Holding(share, size, parts / len(months), f"{whole} of {len(months)} months")
 
 
-def _smap(ledger: Ledger, share: Share, months: list[str], files_a_day: int) -> Holding:
+def _smap(ledger: Ledger, share: Share, months: list[str], files_a_day: int, run: str) -> Holding:
     size, there, wanted = 0, 0, 0
     for month in months:
         records = _present(ledger, share.source, month)
         size += sum(record.size for record in records)
         there += len(records)
-        wanted += len(month_days(month)) * files_a_day
+        finished = _finished(run, share.source, month)
+        wanted += len(month_days(month)) * files_a_day if finished is None else max(finished, len(records))
     return Holding(share, size, min(1.0, there / wanted), f"{there} of about {wanted} files")
+
+
+def _finished(run: str, source: str, month: str) -> int | None:
+    """Files of a month that was fetched before, which may be fewer than its days; None for another."""
+    try:
+        return len(manifests.read(Path("build") / run / "manifests" / source / f"{month}.json").files)
+    except SourceError:
+        return None
 
 
 def _present(ledger: Ledger, source: str, month: str) -> list[Record]:

@@ -18,7 +18,7 @@ SPL4SMGP, whole    143 MB a file, eight files a day, go over the network (150 38
 `build/`           predictors: nodes x steps x variables x 4 byte x 0.55, and 1/8 of it for daily means; filter
                    states: nodes x variables x 11 x 4 byte a month; fields before packing: nodes x steps x 9 byte.
 product            nodes x steps x (2 + 2 + 1) byte packed, (4 + 4 + 1) byte plain: the size before compression.
-CDS requests       a month and step type at a time, cut where variables x days x 8 exceed the largest request;
+CDS requests       a month and step type at a time, halved while variables x days x 8 exceed the largest request;
                    with accumulated variables one more at each end of the period.
 CDS time           10 minutes to 4 hours a request in each of the requests at once: the service gives no promise,
                    its users report from minutes to a day.
@@ -33,6 +33,7 @@ from dataclasses import dataclass
 from math import ceil
 
 from pscnet.grids import ease2_grid
+from pscnet.sources.fetch.era5_requests import pieces, wanted
 from pscnet.timeaxis import STEPS_PER_DAY, month_days
 from pscnet.variables import ERA5_LAND
 
@@ -137,15 +138,12 @@ def requests(months: Sequence[str], variables: Sequence[str], max_fields: int) -
     max_fields : int
         Largest request [fields: variables x days x times].
     """
-    total = 0
-    for month in months:
-        fields = len(month_days(month)) * STEPS_PER_DAY
-        for kind in ("instant", "accum"):
-            count = sum(ERA5_LAND[name].kind == kind for name in variables)
-            # Variables are divided first; a single one that is still too large is divided by days.
-            together = max(1, max_fields // fields)
-            total += ceil(count / together) * ceil(fields / max(1, max_fields))
-    return total
+    anywhere = [1.0, 0.0, 0.0, 1.0]  # the size of the box does not count
+    return sum(
+        len(pieces(wanted(month, variables, kind, anywhere), max_fields))
+        for month in months
+        for kind in ("instant", "accum")
+    )
 
 
 def edges(variables: Sequence[str]) -> int:

@@ -43,7 +43,7 @@ def test_a_crop_is_never_larger_than_the_whole():
         (["swvl1"], 4000, 1),  # one month, one step type
         (["swvl1", "tp"], 4000, 2),
         (["swvl1", "swvl2", "stl1"], 500, 2),  # two variables of 248 fields together
-        (["swvl1"], 100, 3),  # a single variable is cut by days
+        (["swvl1"], 100, 4),  # a single variable is halved by days
     ],
 )
 def test_requests_of_a_month(variables, max_fields, expected):
