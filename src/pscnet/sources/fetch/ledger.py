@@ -253,6 +253,20 @@ class Ledger:
         folder.mkdir(parents=True, exist_ok=True)
         return folder / f"{name}.part"
 
+    def refresh(self, source: str, month: str) -> None:
+        """Note the present modification time of files that were only touched; nothing else is changed.
+
+        Raises
+        ------
+        SourceError
+            A file is there and cannot be read.
+        """
+        with self._locked(source, month) as file:
+            before = self._read(file)
+            after = [self._look(record, full=False)[0] for record in before]
+            if after != before:
+                self._write(file, after)
+
     def check_all(self, full: bool = True) -> list[tuple[str, str]]:
         """Compare every recorded file with its record, changing nothing.
 

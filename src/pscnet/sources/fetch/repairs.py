@@ -15,7 +15,7 @@ from pscnet.sources.fetch.ledger import Ledger
 
 
 def planned(counter: str | Path, manifest: str | Path, archive: str | Path, source: str, month: str) -> int:
-    """The number of repairs that a month will have once its job has run, without hashing or changing anything.
+    """The number of repairs that a month will have once its job has run.
 
     Parameters
     ----------
@@ -31,15 +31,21 @@ def planned(counter: str | Path, manifest: str | Path, archive: str | Path, sour
     Returns
     -------
     int
-        The number so far where every file of the manifest has the size that is listed and the modification time that
-        is recorded; one more otherwise. A file that was only touched is left to the month's job, which hashes it and
-        finds it good.
+        The number so far where every file of the manifest is as listed and recorded; one more otherwise. Sizes and
+        modification times are looked at; only a file whose time alone is another is hashed, once, as it then has
+        that time in its record.
     """
     number, manifest = _number(Path(counter)), Path(manifest)
     if not manifest.exists():
         return number
-    recorded = {record.path: record.mtime_ns for record in Ledger(archive).records(source, month)}
-    return number if _undisturbed(manifest, Path(archive), recorded) else number + 1
+    try:
+        ledger = Ledger(archive)
+        if _undisturbed(manifest, ledger, source, month):
+            return number
+        ledger.refresh(source, month)
+        return number if _undisturbed(manifest, ledger, source, month) else number + 1
+    except (SourceError, OSError):  # a file is gone, or cannot be read: the job will say so
+        return number + 1
 
 
 def _number(counter: Path) -> int:
@@ -49,15 +55,20 @@ def _number(counter: Path) -> int:
         return 0
 
 
-def _undisturbed(manifest: Path, archive: Path, recorded: dict[str, int]) -> bool:
-    """Whether the manifest's files are as it lists them; what is not recorded is known by its size alone."""
-    try:
-        listed = manifests.read(manifest)
-        in_archive = Path(listed.root) == archive
-        for member, path in zip(listed.files, listed.paths(), strict=True):
-            time = recorded.get(member.path) if in_archive else None
-            if time is not None and path.stat().st_mtime_ns != time:
-                return False
-    except (SourceError, OSError):
-        return False
-    return True
+def _undisturbed(manifest: Path, ledger: Ledger, source: str, month: str) -> bool:
+    """Whether the manifest's files have their recorded times; what is not recorded is known by its size alone.
+
+    Raises
+    ------
+    SourceError
+        The manifest cannot be read, or a file is absent or has another size.
+    """
+    listed = manifests.read(manifest)
+    paths = listed.paths()
+    if Path(listed.root) != ledger.archive:
+        return True
+    recorded = {record.path: record.mtime_ns for record in ledger.records(source, month)}
+    return all(
+        recorded.get(member.path) in (None, path.stat().st_mtime_ns)
+        for member, path in zip(listed.files, paths, strict=True)
+    )

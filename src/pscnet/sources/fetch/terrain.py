@@ -99,9 +99,7 @@ def _from_address(ledger: Ledger, url: str, sha256: str | None, settings: Settin
     return ledger.keep(received.path, f"{SOURCE}/{name}", **fields, variables=["elevation"])
 
 
-def _received(
-    ledger: Ledger, name: str, url: str, sha256: str, settings: Settings, screen: TextIO | None
-) -> Received:
+def _received(ledger: Ledger, name: str, url: str, sha256: str, settings: Settings, screen: TextIO | None) -> Received:
     """The whole file as a part, with the right hash; a wrong one is fetched once more from its first byte."""
     what = f"elevation {public_url(url)}"
     with requests.Session() as session, Progress("Elevation", 1, screen) as progress:
