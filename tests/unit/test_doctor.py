@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import re
 import shutil
+import subprocess
 import sys
 from collections import namedtuple
 from collections.abc import Iterator
@@ -416,6 +418,10 @@ def test_sizes_and_times_in_words():
     assert duration(6, 148) == "6 hours to 6 days"
 
 
-def test_without_a_command_it_helps(capsys):
-    assert main([]) == 0
-    assert "doctor" in capsys.readouterr().out
+def test_without_a_command_it_helps(repository):
+    environment = {**os.environ, "PYTHONPATH": str(repository / "src")}
+    done = subprocess.run(
+        [sys.executable, "-m", "pscnet"], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0
+    assert "doctor" in done.stdout and "verify" in done.stdout
