@@ -11,16 +11,14 @@ from __future__ import annotations
 import logging
 import threading
 import time
-import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
 
-import cdsapi
 import requests
-from ecmwf.datastores import Client, Process, Remote
+from ecmwf.datastores import Process, Remote
 from ecmwf.datastores.processing import ProcessingFailedError
 
 from pscnet.sources import SourceError
@@ -36,6 +34,7 @@ from pscnet.sources.fetch.cds_answers import (
     too_large,
     verdict,
 )
+from pscnet.sources.fetch.cds_client import LONGEST_POLL, connect, quiet_session
 from pscnet.sources.fetch.cds_state import State
 from pscnet.sources.fetch.credentials import CdsAccount
 from pscnet.sources.fetch.era5_check import Content, check
@@ -46,16 +45,13 @@ from pscnet.sources.fetch.parts import discard
 from pscnet.sources.fetch.progress import Progress
 from pscnet.sources.fetch.retry import duration, persist
 from pscnet.sources.fetch.secrets import redact
-from pscnet.sources.fetch.settings import Patience, Settings
+from pscnet.sources.fetch.settings import Settings
 from pscnet.sources.fetch.transfer import Offer, Received, receive
 
 LOG = logging.getLogger(__name__)
 
 #: Most jobs for one request in one run, of these with unusable files, and most downloads of one job's file.
 JOBS, DAMAGED_JOBS, DOWNLOADS = 3, 2, 3
-
-#: Pauses between looks at the queue grow to this [s].
-LONGEST_POLL = 120.0
 
 #: A lost job is looked for among those made since shortly before the intention: clocks differ.
 CLOCKS_DIFFER = timedelta(days=2)
@@ -64,7 +60,6 @@ CLOCKS_DIFFER = timedelta(days=2)
 PAGES, PAGE = 10, 100
 
 _ALIVE = ("accepted", "running", "successful")
-_CONSTRUCTION = threading.Lock()  # warnings.catch_warnings is for one thread at a time
 
 T = TypeVar("T")
 
@@ -88,42 +83,6 @@ class Context:
     account: CdsAccount
     progress: Progress
     stop: threading.Event = field(default_factory=threading.Event)
-
-
-def connect(account: CdsAccount, patience: Patience) -> Client:
-    """The datastores client of a cdsapi client which tries once, says nothing and deletes nothing."""
-
-    def drop(*_: object, **__: object) -> None:
-        """The client's debug messages hold the key."""
-
-    def tell(message: object, *_: object, **__: object) -> None:
-        LOG.warning("CDS: %s", redact(str(message)))
-
-    session = requests.Session()
-    session.auth = _as_is
-    with _CONSTRUCTION, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the service's messages could not be read: no harm
-        return cdsapi.Client(
-            url=account.url,
-            key=account.key,
-            quiet=True,
-            progress=False,
-            delete=False,
-            verify=True,
-            timeout=patience.stall,
-            retry_max=1,
-            sleep_max=min(patience.longest_wait, LONGEST_POLL),
-            info_callback=drop,
-            debug_callback=drop,
-            warning_callback=tell,
-            error_callback=tell,
-            session=session,
-        ).client
-
-
-def _as_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    """Authentication that adds nothing: a user's netrc file is not for these hosts."""
-    return request
 
 
 def fetch_request(context: Context, request: Mapping, part: Path, what: str) -> tuple[Received, Content, str]:
@@ -178,10 +137,10 @@ class _Errand:
         self._context, self._request, self._part, self._what, self._state = context, dict(request), part, what, state
         self._patience = context.settings.patience
         self._client = connect(context.account, self._patience)
-        self._store = requests.Session()
-        self._store.auth = _as_is
+        self._store = quiet_session()
         self._asset: dict = {}
         self._counted = 0
+        self._new = False  # whether the job is of this run
 
     def run(self) -> tuple[Received, Content, str]:
         """Jobs until one delivers."""
@@ -265,6 +224,7 @@ class _Errand:
                 self._state.withdraw()  # an answer that says that there is no job
             raise
         self._state.submitted(remote.request_id)
+        self._new = True
         LOG.info("%s: submitted as CDS job %s", self._what, remote.request_id)
         return remote
 
@@ -306,7 +266,7 @@ class _Errand:
             pause = min(1.5 * pause, patience.longest_wait, LONGEST_POLL)
 
     def _bad_end(self, remote: Remote, status: str) -> Exception:
-        """Why a job failed or was rejected; unless a new one may do better, it is put aside for good."""
+        """Why a job failed or was rejected, and whether a new one may do better."""
         reason = "no reason was given"
         try:
             persist(remote.get_results, self._what, self._patience, verdict, self._context.stop.is_set)
@@ -315,8 +275,9 @@ class _Errand:
         except ProcessingFailedError as error:
             reason = redact(str(error))
         error = ended(self._what, status, reason)
-        if not isinstance(error, GoneError):
-            self._state.over(reason)
+        if isinstance(error, GoneError) or (not self._new and not isinstance(error, TooLargeError)):
+            return GoneError(f"it ended as {status} ({reason})")  # an earlier run's: what was wrong may be over
+        self._state.over(reason)
         return error
 
     def _file(self, remote: Remote) -> tuple[Received, Content]:

@@ -117,7 +117,7 @@ def ended(what: str, status: str, reason: str) -> FetchError | GoneError:
             f"that the service rejected it ({reason})",
             f"look at {QUEUE}, and start again when the reason is gone",
         )
-    return GoneError(f"the job failed ({reason})")
+    return GoneError(f"it failed ({reason})")
 
 
 def too_large(what: str, found: str) -> TooLargeError:

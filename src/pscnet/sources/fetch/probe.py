@@ -18,7 +18,7 @@ import requests
 from ecmwf.datastores import Client
 
 from pscnet.sources.fetch import RefusedError, UnavailableError
-from pscnet.sources.fetch.cds import connect
+from pscnet.sources.fetch.cds_client import connect
 from pscnet.sources.fetch.credentials import EARTHDATA_HOST, CdsAccount, EarthdataAccount
 from pscnet.sources.fetch.earthdata import Earthdata
 from pscnet.sources.fetch.era5_requests import DATASET
@@ -102,7 +102,7 @@ def _required(account: CdsAccount) -> set[str]:
 
 def _native(account: CdsAccount) -> Client:
     """The client underneath cdsapi, with one try and short timeouts."""
-    with _quiet("pscnet.sources.fetch.cds"):  # the service's messages are told by the fetch
+    with _quiet("pscnet.sources.fetch.cds_client"):  # the service's messages are told by the fetch
         return connect(account, BRIEF)
 
 
