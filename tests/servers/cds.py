@@ -116,7 +116,8 @@ class Cds:
         if request.host == cds_store.HOST:
             return self.store.answer(request)
         try:
-            self._outage()
+            if not request.path.startswith("/api/catalogue/"):
+                self._outage()
             return self._dispatch(request)
         except RefusalError as refusal:
             extra = {"instance": f"https://{HOST}{request.path}", "trace_id": str(uuid.uuid4())}
@@ -250,6 +251,7 @@ class Cds:
         if status != "accepted":
             shown["started"] = timestamp(job.created + job.queue)
         if status not in ("accepted", "running"):
+            job.told = True
             shown["finished"] = timestamp(job.created + job.queue + job.work)
         return shown
 
@@ -268,8 +270,7 @@ class Cds:
 
     def _job(self, request: Request, job_id: str) -> Answer:
         job = self._find(job_id)
-        if job.status(time.time()) in ("accepted", "running") and self.faults.take("cds_stuck"):
-            job.delay(time.time())
+        job.held = job.may_hang and self.faults.take("cds_stuck")
         shown = self._shown(job, self._links(job))
         shown["metadata"] = {"datasetMetadata": {"messages": []}, "origin": "api"}
         if request.first("request", "").lower() == "true":

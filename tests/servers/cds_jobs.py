@@ -24,6 +24,9 @@ FLAWS = ("cds_zip_unasked", "cds_zip_empty", "cds_zip_truncated", "cds_day_missi
 #: A flaw with which the values are all there all the same.
 HARMLESS = ("cds_zip_unasked",)
 
+#: So many downloads that were refused, or gave a page instead of the file, excuse whoever gives a job up.
+SPOILT = 2
+
 ALIVE = ("accepted", "running", "successful")
 
 
@@ -46,7 +49,8 @@ class Job:
     """One job.
 
     ``queue`` and ``work`` [s] are how long it stays accepted and running; ``fate`` is how it ends: ``successful``,
-    ``failed``, ``rejected`` or ``dismissed``. ``needless`` tells that another job for the same request would have done.
+    ``failed``, ``rejected`` or ``dismissed``. ``held`` keeps it accepted, until somebody was ``told`` of its end;
+    ``spoilt`` counts the downloads that came to nothing. ``needless`` tells that another job would have done.
     """
 
     request: dict[str, Any]
@@ -59,7 +63,9 @@ class Job:
     needless: bool = False
     id: str = field(default_factory=lambda: str(uuid.uuid4()))
     created: float = field(default_factory=time.time)
-    delayed: float = 0.0
+    held: bool = False
+    told: bool = False
+    spoilt: int = 0
     content: Path | None = None
     expired: bool = False
     gone: bool = False
@@ -70,10 +76,10 @@ class Job:
 
     def status(self, now: float) -> str:
         """The status at a moment."""
-        age = now - self.created - self.delayed
+        age = now - self.created
         if self.gone:
             return "dismissed"
-        if age < self.queue:
+        if age < self.queue or self.held:
             return "accepted"
         if self.fate == "rejected":
             return "rejected"
@@ -81,14 +87,15 @@ class Job:
             return "running"
         return self.fate
 
-    def delay(self, now: float) -> None:
-        """Back to the end of the queue."""
-        self.delayed = now - self.created
+    @property
+    def may_hang(self) -> bool:
+        """Whether nobody has been told yet that the job has ended, so that it may still be accepted."""
+        return not self.told and not self.gone
 
     def hopeless(self, now: float) -> bool:
         """Whether nothing good can come of this job any more, so that a new one is called for."""
         flawed = self.flaw is not None and self.flaw not in HARMLESS
-        return self.expired or flawed or self.status(now) not in ALIVE
+        return self.expired or flawed or self.spoilt >= SPOILT or self.status(now) not in ALIVE
 
 
 class Jobs:

@@ -32,6 +32,7 @@ class Link:
     path: str
     content: Path
     etag: str
+    job: Job
     dead: bool = False
     ranges: bool = True
     ignores_ranges: bool = False
@@ -101,7 +102,7 @@ class Store:
             path = f"/cci2-prod-cache-{number}/2025-01-01/{name}.{suffix}"
             if path not in self.links:
                 content = _with_leading_zero(job.content) if self.shape == "leading_zero" else job.content
-                self.links[path] = Link(path, content, etag_of(content, self.shape))
+                self.links[path] = Link(path, content, etag_of(content, self.shape), job)
             if not self.links[path].dead:
                 return self.links[path]
         raise AssertionError("every link has expired")
@@ -122,8 +123,10 @@ class Store:
         elif self.faults.take("cds_asset_link_expired"):
             link.dead = True
         if link.dead:
+            link.job.spoilt += 1
             return _xml(403, "AccessDenied", "Request has expired")
         if request.method == "GET" and self.faults.take("cds_html_asset"):
+            link.job.spoilt += 1
             return Answer(200, HTML, {"Content-Type": "text/html; charset=utf-8"})
         return self._file(link, request)
 

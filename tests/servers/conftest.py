@@ -6,7 +6,7 @@ import ipaddress
 import socket
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -31,19 +31,26 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     made.close()
 
 
-@pytest.fixture
-def net(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Internet]]:
-    """Makes an internet of the services given, and lets this process live in it until the test ends."""
+@contextmanager
+def living_in(folder: Path, patch: pytest.MonkeyPatch) -> Iterator[Callable[..., Internet]]:
+    """Makes an internet of the services given, and lets this process live in it until ``patch`` is undone."""
     with ExitStack() as stack:
 
         def make(*services: Service) -> Internet:
-            made = stack.enter_context(Internet(services, tmp_path / "internet"))
+            made = stack.enter_context(Internet(services, folder / "internet"))
             for name in UNSET:
-                monkeypatch.delenv(name, raising=False)
+                patch.delenv(name, raising=False)
             for name, value in made.environment().items():
-                monkeypatch.setenv(name, value)
+                patch.setenv(name, value)
             return made
 
+        yield make
+
+
+@pytest.fixture
+def net(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Internet]]:
+    """See :func:`living_in`."""
+    with living_in(tmp_path, monkeypatch) as make:
         yield make
 
 

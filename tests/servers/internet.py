@@ -149,7 +149,10 @@ class Service(Protocol):
 
 @dataclass
 class Record:
-    """One request as it went: ``sent`` bytes of the body from ``start`` on, out of ``length`` promised."""
+    """One request as it went: ``sent`` bytes of the body from ``start`` on, out of ``length`` promised.
+
+    ``at`` is the moment at which it was answered [s], on the monotonic clock.
+    """
 
     method: str
     host: str
@@ -160,6 +163,7 @@ class Record:
     start: int
     length: int
     sent: int = 0
+    at: float = field(default_factory=time.monotonic)
 
 
 class Internet:
@@ -284,6 +288,7 @@ class _Connection(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
     timeout = 60
+    disable_nagle_algorithm = True  # a head and a body sent apart would wait for each other 40 ms
     server: _Server
     host: str | None = None
 

@@ -1,0 +1,456 @@
+"""Every fault of the Climate Data Store against the real fetch of a month: recovered to the byte, or a clear error.
+
+An undisturbed fetch says how the archive must look. A fault that is ``recovered`` ends in the same archive within the
+same run; an ``error`` says what to do, loses nothing, and the next run completes the archive once the cause is gone.
+"""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import requests
+
+from pscnet.sources import manifest
+from pscnet.sources.era5_files import opened
+from pscnet.sources.fetch import DamagedError, FetchError, RefusedError, UnavailableError
+from pscnet.sources.fetch.era5_land import fetch_edge, fetch_month
+from tests.servers import cds_store
+from tests.servers.cds import HOST, Cds
+from tests.servers.conftest import LAT, LON, MONTHS, PREDICTORS, living_in
+from tests.servers.fast import FAST
+from tests.servers.faults import Faults
+from tests.servers.internet import Internet, Record
+
+MONTH, OTHER_MONTH = "2016-05", "2016-06"
+
+#: More often than any run asks.
+ALWAYS = 10**6
+
+#: Requests of an undisturbed month: instants and accumulations.
+REQUESTS = 2
+
+
+def settings(**changes: float) -> dict:
+    """The fast settings, with some patience changed: ``give_up`` and ``deadline`` [s]."""
+    made = copy.deepcopy(FAST)
+    if "give_up" in changes:
+        made["retry"]["give_up_after_hours"] = changes["give_up"] / 3600
+    if "deadline" in changes:
+        made["era5_land"]["deadline_hours"] = changes["deadline"] / 3600
+    return made
+
+
+@dataclass
+class Place:
+    """Where a test fetches to."""
+
+    folder: Path
+
+    @property
+    def archive(self) -> Path:
+        return self.folder / "archive"
+
+    def output(self, month: str = MONTH) -> Path:
+        return self.folder / "manifests" / f"{month}.json"
+
+    def fetch(self, month: str = MONTH, variables: tuple[str, ...] = PREDICTORS, **changes: float) -> None:
+        fetch_month(
+            archive=self.archive,
+            month=month,
+            variables=list(variables),
+            lat=LAT,
+            lon=LON,
+            settings=settings(**changes),
+            output=self.output(month),
+            state_file=self.folder / f"{month}.state",
+            state="7",
+        )
+
+    def paths(self, month: str = MONTH) -> list[Path]:
+        """The files of a month in the archive."""
+        return sorted(self.archive.glob(f"era5_land/*/*_{month}_*"))
+
+    def files(self, month: str = MONTH) -> dict[str, bytes]:
+        """Name and bytes of the files of a month."""
+        return {path.name: path.read_bytes() for path in self.paths(month)}
+
+    def values(self) -> dict[str, dict[str, bytes]]:
+        """The month's values by variable and time, whatever files they are in."""
+        found: dict[str, dict[str, bytes]] = {}
+        with opened(self.paths()) as pieces:
+            for piece in pieces:
+                for name in piece.variables:
+                    fields = np.asarray(piece.dataset[name][:])
+                    for stamp, field in zip(piece.time_of(name), fields, strict=True):
+                        found.setdefault(name, {})[str(stamp)] = field.tobytes()
+        return found
+
+    def leftovers(self) -> list[str]:
+        """Unfinished downloads."""
+        return sorted(path.name for path in (self.archive / ".fetch" / "parts").glob("*"))
+
+    def quarantined(self) -> list[Path]:
+        """Bad files that were put aside; each has its reason."""
+        bad = [path for path in (self.archive / ".quarantine").rglob("*") if path.is_file()]
+        return [path for path in bad if not path.name.endswith(".reason.txt")]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(world, tmp_path_factory) -> Place:
+    """What an undisturbed fetch leaves."""
+    place = Place(tmp_path_factory.mktemp("undisturbed"))
+    with pytest.MonkeyPatch.context() as patch, living_in(place.folder, patch) as net:
+        cds = Cds(world)
+        made = net(cds)
+        place.fetch()
+        assert len(cds.jobs) == REQUESTS
+        assert made.refused == []
+    return place
+
+
+@dataclass
+class Scene:
+    """A service that can be disturbed, the internet in which it lives, and an empty archive."""
+
+    cds: Cds
+    net: Internet
+    place: Place
+
+    @property
+    def faults(self) -> Faults:
+        return self.cds.faults
+
+    def downloads(self) -> list[Record]:
+        return self.net.requests(cds_store.HOST, "GET")
+
+    def assert_complete(self, undisturbed: Place, same_bytes: bool = True) -> None:
+        """The archive is the undisturbed one, without a job or a file too many."""
+        place = self.place
+        if same_bytes:
+            assert place.files() == undisturbed.files()
+        assert place.values() == undisturbed.values()
+        listed = manifest.read(place.output())
+        assert sorted(path.resolve() for path in listed.paths()) == [path.resolve() for path in place.paths()]
+        assert (listed.made_by, listed.missing) == ("fetch", {"variables": [], "days": []})
+        assert {manifest.hash_file(path) for path in place.paths()} == {entry.sha256 for entry in listed.files}
+        assert (place.folder / f"{MONTH}.state").read_text().strip() == "7"
+        assert place.leftovers() == []
+        assert self.cds.needless == [], "a job was submitted although another would have done"
+        assert self.net.refused == []
+
+
+@pytest.fixture
+def scene(world, net, tmp_path) -> Scene:
+    cds = Cds(world, Faults(), queue=0.02, work=0.02)
+    return Scene(cds, net(cds), Place(tmp_path / "run"))
+
+
+# --- recovered faults
+
+
+@dataclass(frozen=True)
+class Recovery:
+    """How a fault is planted, and what else is true after it.
+
+    ``times`` it happens; ``jobs`` is the number of jobs that the service may see; ``same_bytes`` is False where the
+    same values come in other files; ``also`` is a check of its own.
+    """
+
+    times: int = 1
+    jobs: int = REQUESTS
+    same_bytes: bool = True
+    also: Callable[[Scene], None] | None = None
+
+
+def _waited_as_told(scene: Scene) -> None:
+    limited = [record for record in scene.net.log if record.status == 429]
+    assert len(limited) == 1
+    same = [record.at for record in scene.net.log if (record.method, record.path) == _call(limited[0])]
+    assert len(same) == REQUESTS + 1, "the limited call is made once more, and no other"
+    assert max(same) - limited[0].at >= scene.cds.retry_after
+
+
+def _call(record: Record) -> tuple[str, str]:
+    return record.method, record.path
+
+
+def _asked_before_submitting_again(scene: Scene) -> None:
+    lists = [record for record in scene.net.requests(HOST, "GET") if record.path.endswith("/v1/jobs")]
+    assert lists, "nobody looked whether the job exists"
+
+
+def _resumed(scene: Scene) -> None:
+    assert any(record.status == 206 and record.start > 0 for record in scene.downloads())
+    sent = sum(record.sent for record in scene.downloads())
+    assert sent <= 1.02 * sum(path.stat().st_size for path in scene.place.paths())
+
+
+def _began_anew(scene: Scene) -> None:
+    assert len([record for record in scene.downloads() if record.status == 200]) == REQUESTS + 1
+
+
+def _quarantined_with_reason(scene: Scene) -> None:
+    bad = scene.place.quarantined()
+    assert bad
+    for path in bad:
+        assert len(path.with_name(f"{path.name}.reason.txt").read_text()) > 20
+
+
+def _head_was_armed(scene: Scene) -> None:
+    """A fetch that needs no HEAD cannot fall over one: show that the server would have refused it."""
+    assert scene.net.requests(cds_store.HOST, "HEAD") == []
+    link = f"https://{cds_store.HOST}{scene.downloads()[0].path}"
+    assert requests.head(link, timeout=5).status_code in (403, 405)
+
+
+def _split(scene: Scene) -> None:
+    assert len(scene.place.paths()) > REQUESTS
+    assert max(len(job.request["variable"]) for job in scene.cds.jobs) < 3
+
+
+def _downloaded_twice_each(scene: Scene) -> None:
+    assert len(scene.downloads()) == 2 * REQUESTS
+
+
+def _fresh_link(scene: Scene) -> None:
+    assert len({record.path for record in scene.downloads()}) == REQUESTS + 1
+
+
+def _zip_kept(scene: Scene) -> None:
+    assert [path.suffix for path in scene.place.paths()].count(".zip") == 1
+
+
+RECOVERED = {
+    "cds_403_cost": Recovery(jobs=6, same_bytes=False, also=_split),
+    "cds_429": Recovery(also=_waited_as_told),
+    "cds_500": Recovery(times=3),
+    "cds_502_html": Recovery(times=3),
+    "cds_503": Recovery(times=3),
+    "cds_504": Recovery(times=3),
+    "cds_post_answer_lost": Recovery(times=2, also=_asked_before_submitting_again),
+    "cds_failed": Recovery(jobs=REQUESTS + 1),
+    "cds_dismissed": Recovery(jobs=REQUESTS + 1),
+    "cds_results_not_ready": Recovery(times=2),
+    "cds_results_expired": Recovery(jobs=REQUESTS + 1),
+    "cds_asset_cut_early": Recovery(also=_resumed),
+    "cds_asset_cut_late": Recovery(also=_resumed),
+    "cds_asset_cut_unannounced": Recovery(also=_resumed),
+    "cds_no_ranges": Recovery(also=_began_anew),
+    "cds_ranges_ignored": Recovery(),
+    "cds_head_403": Recovery(times=ALWAYS, also=_head_was_armed),
+    "cds_head_405": Recovery(times=ALWAYS, also=_head_was_armed),
+    "cds_asset_link_expired": Recovery(also=_fresh_link),
+    "cds_wrong_size": Recovery(times=ALWAYS),
+    "cds_wrong_checksum": Recovery(times=ALWAYS, also=_downloaded_twice_each),
+    "cds_swapped_on_resume": Recovery(),
+    "cds_stall": Recovery(also=_resumed),
+    "cds_trickle": Recovery(also=_resumed),
+    "cds_zip_unasked": Recovery(same_bytes=False, also=_zip_kept),
+    "cds_zip_empty": Recovery(jobs=REQUESTS + 1, also=_quarantined_with_reason),
+    "cds_zip_truncated": Recovery(jobs=REQUESTS + 1, also=_quarantined_with_reason),
+    "cds_day_missing": Recovery(jobs=REQUESTS + 1, also=_quarantined_with_reason),
+    "cds_variable_missing": Recovery(jobs=REQUESTS + 1, also=_quarantined_with_reason),
+    "cds_html_asset": Recovery(),
+}
+
+
+@pytest.mark.parametrize("fault", RECOVERED)
+def test_fault_is_recovered(scene, undisturbed, fault):
+    case = RECOVERED[fault]
+    scene.faults.plant(fault, case.times)
+    scene.place.fetch()
+    if case.also is not None:
+        case.also(scene)
+    assert scene.faults.taken[fault] >= min(case.times, 3 if case.times < ALWAYS else 1)
+    assert len(scene.cds.jobs) <= case.jobs
+    scene.assert_complete(undisturbed, case.same_bytes)
+
+
+# --- errors
+
+
+@dataclass(frozen=True)
+class Stop:
+    """With which error a fault stops a run, and the words that it must say; ``jobs`` may be made in both runs."""
+
+    kind: type[FetchError]
+    words: tuple[str, ...]
+    jobs: int = REQUESTS
+
+
+ERRORS = {
+    "cds_401": Stop(RefusedError, ("personal access token", "CDSAPI_KEY")),
+    "cds_403_licence": Stop(RefusedError, ("licence", "manage-licences", "accept")),
+    "cds_400_invalid": Stop(RefusedError, ("invalid request",)),
+    "cds_404_dataset": Stop(RefusedError, ("process not found", "reanalysis-era5-land")),
+    "cds_stuck": Stop(UnavailableError, ("picked up",)),
+    "cds_no_data": Stop(RefusedError, ("None of the data", "end the period earlier"), 2 * REQUESTS),
+    "cds_rejected": Stop(RefusedError, ("reject", "start again"), 2 * REQUESTS),
+}
+
+
+@pytest.mark.parametrize("fault", ERRORS)
+def test_fault_stops_with_a_clear_error_and_the_next_run_goes_on(scene, undisturbed, fault):
+    case = ERRORS[fault]
+    scene.place.fetch(OTHER_MONTH, ("tp",))
+    good, before = scene.place.files(OTHER_MONTH), len(scene.cds.jobs)
+    scene.faults.plant(fault, ALWAYS)
+    with pytest.raises(case.kind) as stopped:
+        scene.place.fetch(deadline=1.0)
+    assert type(stopped.value) is case.kind
+    for words in (*case.words, MONTH):
+        assert re.search(words, str(stopped.value), re.IGNORECASE), f"{words!r} is not in {stopped.value}"
+    assert scene.faults.taken[fault] >= 1
+    assert not scene.place.output().exists(), "a manifest of an incomplete month"
+    assert scene.place.files(OTHER_MONTH) == good
+    scene.faults.clear()
+    submitted = [job.id for job in scene.cds.jobs[before:]]
+    scene.place.fetch()
+    if fault == "cds_stuck":
+        assert [job.id for job in scene.cds.jobs[before:]] == submitted, "queued jobs were not picked up"
+        assert len(submitted) == REQUESTS
+    assert len(scene.cds.jobs) - before <= case.jobs
+    scene.assert_complete(undisturbed)
+    assert scene.place.files(OTHER_MONTH) == good
+
+
+# --- faults that do not go away by themselves
+
+
+@dataclass(frozen=True)
+class Lasting:
+    """As :class:`Stop`, for a fault that is recovered from when it happens once, and here never ends."""
+
+    kind: type[FetchError]
+    words: tuple[str, ...]
+    jobs: int
+
+
+LASTING = {
+    "cds_503": Lasting(UnavailableError, ("503", "start"), 0),
+    "cds_asset_link_expired": Lasting(UnavailableError, ("403", "start again"), 3 * REQUESTS),
+    "cds_failed": Lasting(UnavailableError, ("retrieval from tape failed",), 3 * REQUESTS),
+    "cds_day_missing": Lasting(DamagedError, ("quarantine",), 2 * REQUESTS),
+    "cds_html_asset": Lasting(DamagedError, ("HTML",), 2 * REQUESTS),
+}
+
+
+@pytest.mark.parametrize("lasting", LASTING)
+def test_lasting_fault_ends_in_an_error_and_the_next_run_goes_on(scene, undisturbed, lasting):
+    case = LASTING[lasting]
+    scene.faults.plant(lasting, ALWAYS)
+    with pytest.raises(case.kind) as stopped:
+        scene.place.fetch(give_up=1.5)
+    for words in case.words:
+        assert re.search(words, str(stopped.value), re.IGNORECASE), f"{words!r} is not in {stopped.value}"
+    assert len(scene.cds.jobs) <= case.jobs
+    assert scene.place.paths() == [] and not scene.place.output().exists()
+    scene.faults.clear()
+    scene.place.fetch()
+    scene.assert_complete(undisturbed)
+
+
+# --- without any fault
+
+
+def test_second_run_asks_for_nothing(scene, undisturbed):
+    scene.place.fetch()
+    scene.net.log.clear()
+    scene.place.fetch()
+    assert scene.net.log == []
+    scene.assert_complete(undisturbed)
+
+
+def test_only_the_file_that_was_lost_is_fetched_again(scene, undisturbed):
+    scene.place.fetch()
+    scene.net.log.clear()
+    scene.place.paths()[0].unlink()
+    scene.place.fetch()
+    assert len(scene.downloads()) == 1
+    assert scene.place.files() == undisturbed.files()
+
+
+def test_damaged_file_is_put_aside_and_fetched_again(scene, undisturbed):
+    scene.place.fetch()
+    damaged = scene.place.paths()[0]
+    damaged.write_bytes(damaged.read_bytes()[:-100])
+    scene.place.fetch()
+    assert [path.stat().st_size for path in scene.place.quarantined()] == [damaged.stat().st_size - 100]
+    assert scene.place.files() == undisturbed.files()
+
+
+@pytest.mark.parametrize("shape", ["md5", "leading_zero", "multipart"])
+def test_every_shape_of_checksum_is_understood_at_once(world, net, tmp_path, undisturbed, shape):
+    cds = Cds(world, shape=shape)
+    scene = Scene(cds, net(cds), Place(tmp_path / "run"))
+    scene.place.fetch()
+    assert len(scene.downloads()) == REQUESTS, "a right checksum was taken for a wrong one"
+    scene.assert_complete(undisturbed, same_bytes=shape != "leading_zero")
+
+
+def test_request_above_the_limit_is_split_without_asking_for_it(scene, undisturbed):
+    scene.cds.limit = 300
+    scene.place.fetch()
+    assert len(scene.cds.jobs) == len(PREDICTORS)
+    scene.assert_complete(undisturbed, same_bytes=False)
+
+
+def test_host_that_nobody_knows_is_never_contacted(scene):
+    scene.place.fetch()
+    assert {record.host for record in scene.net.log} == {HOST, cds_store.HOST}
+    assert scene.net.refused == []
+
+
+def test_contact_with_an_unknown_host_would_be_seen(world, net, tmp_path):
+    cds = Cds(world)
+    cds.hosts = (HOST,)  # the store is unknown here
+    internet = net(cds)
+    with pytest.raises(UnavailableError):
+        Place(tmp_path / "run").fetch(give_up=0.3)
+    assert set(internet.refused) == {cds_store.HOST}
+
+
+def test_key_never_reaches_the_store(scene):
+    scene.place.fetch()
+    assert scene.downloads()
+    assert not any("private-token" in record.headers for record in scene.downloads())
+
+
+@pytest.mark.parametrize("edge", ["opening", "closing"])
+def test_edges_are_fetched_through_faults(scene, edge):
+    output = scene.place.folder / f"{edge}.json"
+    for fault in ("cds_503", "cds_post_answer_lost", "cds_asset_cut_late"):
+        scene.faults.plant(fault)
+    fetch_edge(
+        archive=scene.place.archive,
+        edge=edge,
+        period=(MONTHS[0], MONTHS[-1]),
+        variables=list(PREDICTORS),
+        lat=LAT,
+        lon=LON,
+        settings=settings(),
+        output=output,
+        state_file=scene.place.folder / f"{edge}.state",
+        state="7",
+    )
+    stamp = {"opening": "2016-04-30T21", "closing": "2016-08-01T00"}[edge]
+    listed = manifest.read(output)
+    assert (listed.month, [Path(entry.path).name[: len(f"era5_land_{edge}_{stamp}")] for entry in listed.files]) == (
+        None,
+        [f"era5_land_{edge}_{stamp}"],
+    )
+    with opened(listed.paths()) as pieces:
+        assert {
+            name: [str(time)[:13] for time in piece.time_of(name)] for piece in pieces for name in piece.variables
+        } == {
+            "tp": [stamp],
+            "ssrd": [stamp],
+        }
+    assert scene.cds.needless == []
+    assert scene.net.refused == []
