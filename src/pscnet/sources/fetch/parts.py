@@ -131,9 +131,9 @@ class Part:
         self._recall()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type | None, *_: object) -> None:
         self._threads.shutdown()
-        if self.length == 0 and self._is_there():
+        if kind is not None and self.length == 0 and self._is_there():
             discard(self.path)
         os.close(self._handle)
 

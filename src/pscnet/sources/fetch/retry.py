@@ -47,7 +47,7 @@ _PASSING_ERRORS = (
 )
 _PLEASE = re.compile(r"wait\s+(\d+(?:\.\d+)?)\s*(second|minute|hour)", re.IGNORECASE)
 _SECONDS = {"second": 1.0, "minute": 60.0, "hour": 3600.0}
-_SLICE = 1.0  # s; how soon a pause sees that it should stop
+_SLICE = 0.25  # s; how soon a pause sees that it should stop
 _LONGEST_TEXT = 300
 
 
@@ -172,8 +172,8 @@ class _Course:
         return self._begun + self._patience.give_up_after - time.monotonic()
 
     def over(self, state: tenacity.RetryCallState) -> bool:
-        left = self._left()
-        return self._stop() or left <= 0 or state.upcoming_sleep > left
+        left = self._left()  # own pauses are cut to fit, so that the last try is at the end of patience
+        return self._stop() or left <= 0 or self._verdict(state.outcome.exception()) > left
 
     def tell(self, state: tenacity.RetryCallState) -> None:
         text = f"{self._what}: {describe(state.outcome.exception())}; trying again in {duration(state.upcoming_sleep)}"
@@ -185,14 +185,14 @@ class _Course:
             time.sleep(min(left, _SLICE))
 
     def give_up(self, state: tenacity.RetryCallState) -> None:
-        found = describe(state.outcome.exception())
-        asked = self._verdict(state.outcome.exception())
+        error = state.outcome.exception()
+        found, asked = describe(error), self._verdict(error)
         if asked and asked > self._left():
             found += f" (it asks to wait {duration(asked)})"
         raise failure(
             UnavailableError,
             self._what,
-            f"an answer within {duration(self._patience.give_up_after)}",
+            "no stop" if self._stop() else f"an answer within {duration(self._patience.give_up_after)}",
             f"{found}, after {self._tries} {'try' if self._tries == 1 else 'tries'}",
             "start again to go on: what has been fetched is kept",
         ) from None

@@ -68,37 +68,35 @@ def _read(path: Path, _time: int, _size: int, pattern: re.Pattern) -> tuple[str,
     return tuple(next(group for group in match.groups() if group) for match in pattern.finditer(text))
 
 
-_SENSITIVE = (
+_QUERY = (
     r"x-amz-[\w-]+|x-goog-[\w-]+|signature|sig|awsaccesskeyid|key-pair-id|policy|a-userid|code|state|token|"
-    r"access_token|refresh_token|id_token|client_secret|password|passwd|key|api_?key|apikey|secret|session"
+    r"access_token|refresh_token|id_token|client_secret|password|passwd|key|api_?key|secret|session"
 )
-_PATTERNS = (
-    # user information of a URL
-    (re.compile(r"(?<=://)[^\s/@'\"<>]+(?=@)"), MASK),
-    # the query of a URL with a signature or a token, also where only path and query are shown
-    (re.compile(rf"(?i)\?(?=[^\s'\"<>]*(?<![\w-])(?:{_SENSITIVE})=)[^\s'\"<>]*"), f"?{MASK}"),
-    # the same encoded, inside another query
-    (re.compile(rf"(?i)%3f(?=[^\s'\"<>]*(?<![\w-])(?:{_SENSITIVE})%3d)[^\s'\"<>]*"), f"%3F{MASK}"),
-    # headers, as lines or in a printed dictionary
-    (
-        re.compile(
-            r"(?i)((?:private-token|(?:proxy-)?authorization|(?:set-)?cookie|x-api-key)(?:\\?['\"])?\s*[:=,]\s*b?)"
-            r"(?:(\\?['\"])(?:(?!\2).)*\2|[^\r\n'\"}]+)"
-        ),
-        rf"\1{MASK}",
-    ),
-    # fields of forms and of JSON
-    (
-        re.compile(
-            r"(?i)((?<![a-z])(?:access_token|refresh_token|id_token|client_secret|password|passwd|api_?key)"
-            r"(?:\\?['\"])?\s*[:=]\s*(?:\\?['\"])?)[^\s'\"&,}\\]+"
-        ),
-        rf"\1{MASK}",
-    ),
-    (re.compile(r"(?i)\b(bearer\s+)[A-Za-z0-9._~+/=%-]{3,}"), rf"\1{MASK}"),
-    (re.compile(r"\b([Bb]asic\s+)(?=[A-Za-z0-9+/_=%-]*[A-Z0-9=])[A-Za-z0-9+/_=%-]{6,}"), rf"\1{MASK}"),
-    # JSON web tokens
-    (re.compile(r"\beyJ[A-Za-z0-9_-]{5,}(?:\.[A-Za-z0-9_-]*){1,2}"), MASK),
+_HEADER = r"private-token|(?:proxy-)?authorization|(?:set-)?cookie|x-api-key|x-auth-token"
+_FIELD = r"(?:\w*_)?(?:password|passwd|token|secret|api_?key)|cdsapi_key|\w*datastores_key"
+_PATTERNS = tuple(
+    (re.compile(pattern), instead)
+    for pattern, instead in (
+        # user information of a URL
+        (r"(?<=://)[^\s/@'\"<>]+(?=@)", MASK),
+        # the query of a URL with a signature or a token, also where only path and query are shown
+        (rf"(?i)\?(?=[^\s'\"<>]*(?<![\w-])(?:{_QUERY})=)[^\s'\"<>]*", f"?{MASK}"),
+        # the same encoded, inside another query
+        (rf"(?i)%3f(?=[^\s'\"<>]*(?:%3f|%26)(?:{_QUERY})%3d)[^\s'\"<>]*", f"%3F{MASK}"),
+        (rf"(?i)%3f(?:{_QUERY})%3d[^\s'\"<>]*", f"%3F{MASK}"),
+        # headers in a printed dictionary or list, and as lines
+        (rf"(?i)(['\"](?:{_HEADER})\\?['\"]\s*[:=,]\s*)b?(\\?['\"])(?:(?!\2).)*\2", rf"\1{MASK}"),
+        (rf"(?i)\b((?:{_HEADER})\s*[:=]\s*)[^\s'\"}}][^\r\n'\"}}]*", rf"\1{MASK}"),
+        # fields of JSON, of forms and of the environment
+        (rf"(?i)((?<!\w)\\?['\"](?:{_FIELD})\\?['\"]\s*[:=,]\s*b?\\?['\"])[^'\"\\]+", rf"\1{MASK}"),
+        (rf"(?i)((?<!\w)(?:{_FIELD})=b?)(\\?['\"])(?:(?!\2).)+\2", rf"\1{MASK}"),
+        (rf"(?i)((?<!\w)(?:{_FIELD})=)[^\s'\"&,}}\\]+", rf"\1{MASK}"),
+        (r"\b(Bearer\s+)[A-Za-z0-9._~+/=%-]{3,}", rf"\1{MASK}"),
+        (r"\b(bearer\s+)(?=[a-z._~+/=%-]*[A-Z0-9]|\S{16})[A-Za-z0-9._~+/=%-]{3,}", rf"\1{MASK}"),
+        (r"\b([Bb]asic\s+)(?=[a-z+/_%-]*[A-Z0-9=])[A-Za-z0-9+/_=%-]{6,}", rf"\1{MASK}"),
+        # JSON web tokens
+        (r"\beyJ[A-Za-z0-9_-]{5,}(?:\.[A-Za-z0-9_-]*){1,2}", MASK),
+    )
 )
 
 
@@ -132,17 +130,18 @@ def _pattern(secrets: frozenset[str]) -> re.Pattern | None:
 def _forms(secret: str) -> Iterator[str]:
     """Patterns of a secret: plain or escaped character by character, and inside any base64 text."""
     yield "".join(_character(letter) for letter in secret)
-    octets = secret.encode()
-    for shift in range(3):  # where the secret begins within a group of three bytes
-        code = base64.b64encode(bytes(shift) + octets).decode().rstrip("=")
-        begin = (0, 2, 3)[shift]  # first letter that depends on the secret alone
-        whole = (8 * (shift + len(octets))) // 6  # letters that depend on nothing after it
-        core = code[begin:whole]
-        if len(core) < 5:
-            continue
-        letters = "(?:\\\\n|\\s)*".join({"+": "[+-]|%2[Bb]", "/": "[/_]|%2[Ff]"}.get(c, c) for c in core)
-        letters = letters.replace("[+-]|%2[Bb]", "(?:[+-]|%2[Bb])").replace("[/_]|%2[Ff]", "(?:[/_]|%2[Ff])")
-        yield rf"[A-Za-z0-9+/_=-]*{letters}(?:[A-Za-z0-9+/_=-]|%3[Dd])*"
+    for octets in {secret.encode(), secret.encode("latin-1", errors="ignore")}:  # requests encodes passwords as Latin-1
+        for shift in range(3):  # where the secret begins within a group of three bytes
+            code = base64.b64encode(bytes(shift) + octets).decode().rstrip("=")
+            begin = (0, 2, 3)[shift]  # first letter that depends on the secret alone
+            end = (8 * (shift + len(octets))) // 6  # last one that does
+            if end - begin >= 5:
+                letters = r"(?:\\n|\s)*".join(_BASE64.get(letter, letter) for letter in code[begin:end])
+                yield rf"{letters}(?:[A-Za-z0-9+/_=-]|%3[Dd])*"
+
+
+# the letters that have a second form in URLs, or are escaped there
+_BASE64 = {"+": "(?:[+-]|%2[Bb])", "/": "(?:[/_]|%2[Ff])"}
 
 
 def _character(letter: str) -> str:
