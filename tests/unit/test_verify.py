@@ -70,6 +70,7 @@ def test_a_spoilt_file_goes_to_quarantine_with_the_reason(config):
     assert (folder / "a.nc").read_bytes() == b"xxx"
     assert "SHA-256" in (folder / "a.nc.reason.txt").read_text()
     assert [record.path for record in Ledger(config.archive).records("era5_land", "2016-05")] == ["era5_land/b.nc"]
+    assert "a.nc is not there" in said and "1 bad files in the archive, 1 manifests" in said
     assert "1 of 2 proven" in said  # the manifest that lists it bears witness that it was used
 
 
@@ -78,6 +79,16 @@ def test_a_lost_file_is_named(config):
     code, said = verify(config)
     assert code == 1
     assert "c.h5 is no longer in the archive" in said
+
+
+def test_a_file_that_cannot_be_read_is_not_moved(config, monkeypatch):
+    def unreadable(path):
+        raise manifests.complaint(path, "a readable file", "an error of the disk", "look at the disk")
+
+    monkeypatch.setattr(manifests, "hash_file", unreadable)
+    code, said = verify(config)
+    assert code == 1 and "an error of the disk" in said
+    assert all((Path(config.archive) / name).exists() for name in FILES)
 
 
 def test_files_that_nobody_fetched_are_proven_by_their_manifest(tmp_path, monkeypatch):

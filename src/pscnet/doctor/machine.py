@@ -68,13 +68,12 @@ def slurm() -> Finding:
 
 def way_out(environment: Mapping[str, str]) -> Iterator[Finding]:
     """Variables that lead connections elsewhere, or change which certificates are trusted."""
-    proxies = [
-        f"{name} ({_host(environment[name]) if name.upper() != 'NO_PROXY' else 'set'})"
-        for upper in _PROXIES
-        for name in (upper, upper.lower())
-        if environment.get(name)
-    ]
-    yield ok("proxy", f"connections follow {', '.join(proxies)}" if proxies else "no proxy variable is set")
+    hosts: dict[str, list[str]] = {}
+    for name in (name for upper in _PROXIES for name in (upper, upper.lower())):
+        if environment.get(name):
+            hosts.setdefault("set" if "NO_" in name.upper() else _host(environment[name]), []).append(name)
+    proxies = ", ".join(f"{', '.join(names)} ({host})" for host, names in hosts.items())
+    yield ok("proxy", f"connections follow {proxies}" if proxies else "no proxy variable is set")
     bundles = {name: environment[name] for name in _CERTIFICATES if environment.get(name)}
     absent = [f"{name} ({path})" for name, path in bundles.items() if not Path(path).exists()]
     if absent:

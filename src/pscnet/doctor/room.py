@@ -132,7 +132,7 @@ def queue(config: Config, settings: Settings, found: list[Holding]) -> Finding:
     rate = " to ".join(f"{estimate.DOWNLOAD_RATE[i] / 1e6:.0f}" for i in (0, 1))
     return ok(
         "fetching",
-        f"about {count} requests to the CDS, {settings.requests_at_once} at a time; roughly "
+        f"about {count} requests to the CDS, {settings.requests_at_once} at a time; expect "
         f"{duration(*hours(config, settings, found))}, as the CDS queue allows, with {rate} MB/s from Earthdata",
     )
 
