@@ -70,7 +70,7 @@ def test_a_spoilt_file_goes_to_quarantine_with_the_reason(config):
     assert (folder / "a.nc").read_bytes() == b"xxx"
     assert "SHA-256" in (folder / "a.nc.reason.txt").read_text()
     assert [record.path for record in Ledger(config.archive).records("era5_land", "2016-05")] == ["era5_land/b.nc"]
-    assert "a.nc is not there" in said and "1 bad files in the archive, 1 manifests" in said
+    assert "a.nc is not there" in said and "Bad files in the archive: 1; manifests that cannot be proven: 1" in said
     assert "1 of 2 proven" in said  # the manifest that lists it bears witness that it was used
 
 

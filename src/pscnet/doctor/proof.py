@@ -43,7 +43,7 @@ def prove(config: Config, screen: TextIO) -> int:
             if config.source == "fetch"
             else "Put good files in their place, and run snakemake again"
         )
-        print(f"{bad} bad files in the archive, {unproven} manifests that cannot be proven. {remedy}.", file=screen)
+        print(f"Bad files in the archive: {bad}; manifests that cannot be proven: {unproven}. {remedy}.", file=screen)
         return 1
     print("All of it is as it was verified." if proven else "There is nothing to verify yet.", file=screen)
     return 0
