@@ -72,8 +72,10 @@ class Earthdata:
     faults : Faults
     user, password : str
         Of the only account.
+    days : sequence of str, optional
+        Days (``YYYY-MM-DD``) of SPL3SMP that there are; all that the world has by default.
     fine_days : sequence of str, optional
-        Days (``YYYY-MM-DD``) of the 9 km products; two days of the first month by default.
+        Days of the 9 km products; two days of the first month by default.
     token_life, link_life : float, int
         How long tokens and links of the store last [s].
 
@@ -90,12 +92,14 @@ class Earthdata:
         faults: Faults | None = None,
         user: str = "alpine-meadow",
         password: str = "yak-butter&tea=4500m",
+        days: Sequence[str] | None = None,
         fine_days: Sequence[str] | None = None,
         token_life: float = 60 * 86400.0,
         link_life: int = 3600,
     ) -> None:
         self.world, self.faults = world, faults or Faults()
         self.login = Login(self.faults, user, password, token_life)
+        self.days = None if days is None else frozenset(days)
         self.fine_days = tuple(fine_days or (f"{world.months[0]}-01", f"{world.months[0]}-02"))
         self.link_life = link_life
         self._lock = threading.RLock()
@@ -113,6 +117,11 @@ class Earthdata:
     def answer(self, request: Request) -> Answer:
         """What the host says."""
         return {URS: self.login.answer, CMR: self._cmr, DATA: self._data, STORE: self._store}[request.host](request)
+
+    def mend(self) -> None:
+        """Let the collections be whole again."""
+        with self._lock:
+            self._changed.clear()
 
     # --- search ------------------------------------------------------------------------------------------------------
 
@@ -173,20 +182,25 @@ class Earthdata:
             return self._listed[key]
 
     def _list(self, product: str, changed: frozenset[str]) -> tuple[Entry, ...]:
-        held = self.world.granules() if product == "SPL3SMP" else granules(self.world, product, self.fine_days)
-        gone = self.missing_day() if "cmr_missing_date" in changed else None
+        held = self._held(product)
+        gone = self.missing_day(product) if "cmr_missing_date" in changed else None
         entries = [Entry(granule, product, granule.name) for granule in held if granule.day != gone]
         older = 3 if "cmr_duplicates" in changed else 0
         if "cmr_many" in changed:
-            # A month has 28 days at least; the simulated provider lacks a few of them.
-            older = -(-MANY // 24)
+            days = {granule.day for granule in held if granule.day[:7] == self.missing_day(product)[:7]}
+            older = -(-MANY // len(days))
         released = {name: entry.granule for entry in entries for name in _older(entry.name, older)}
         entries += [Entry(granule, product, name) for name, granule in released.items()]
         return tuple(sorted(entries, key=lambda entry: (entry.span[0], entry.name)))
 
-    def missing_day(self) -> str:
-        """The day that goes missing by fault: the first that has a granule, of the first month."""
-        return min(granule.day for granule in self.world.granules() if granule.day[:7] == self.world.months[0])
+    def _held(self, product: str) -> list[Granule]:
+        if product != "SPL3SMP":
+            return granules(self.world, product, self.fine_days)
+        return [granule for granule in self.world.granules() if self.days is None or granule.day in self.days]
+
+    def missing_day(self, product: str) -> str:
+        """The day that goes missing by fault: the first that the product has within the months asked for."""
+        return min(granule.day for granule in self._held(product) if granule.day[:7] >= self.world.months[0])
 
     # --- data host ---------------------------------------------------------------------------------------------------
 
