@@ -67,10 +67,14 @@ class Session(SessionWithHeaderRedirection):
             self.headers["Authorization"] = f"Bearer {token}"
 
     def request(self, method: str, url: str, **options: Any) -> requests.Response:
-        """As of requests, with a timeout."""
+        """As of requests, with a timeout, and with an error where an agreement is missing."""
         if options.get("timeout") is None:
             options["timeout"] = self._timeout
-        return super().request(method, url, **options)
+        response = super().request(method, url, **options)
+        if response.status_code == 403 and "eula" in response.text.lower():
+            # No link of the store that a fresh one replaces: nothing but an agreement helps.
+            raise requests.HTTPError("403, an agreement (EULA) has not been accepted", response=response)
+        return response
 
     def rebuild_auth(self, prepared_request: requests.PreparedRequest, response: requests.Response) -> None:
         """Send the token to no other host, and nothing else in its place."""
@@ -263,9 +267,11 @@ def _found(
         number = len({item["meta"]["concept-id"] for item in items if item["umm"] is not None})
     except RuntimeError as error:
         # earthaccess keeps the status only in the error behind its own.
-        if isinstance(error.__cause__, requests.HTTPError):
-            raise error.__cause__ from None
-        raise
+        behind = error.__cause__
+        if not isinstance(behind, requests.HTTPError):
+            raise
+        text = f"{behind.response.status_code} {behind.response.reason} from the catalogue"
+        raise requests.HTTPError(text, response=behind.response) from None
     except (KeyError, TypeError) as error:
         raise Unsettled(f"the catalogue's answer has another form than known ({error!r})") from None
     if number != hits:

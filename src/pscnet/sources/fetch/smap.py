@@ -154,7 +154,7 @@ class _Errands:
         return request
 
     def _final(self, granule: Granule) -> Path:
-        """The granule's path in the archive; a crop's tells its cells and fields apart from those of others."""
+        """The granule's path in the archive: crops of other cells or fields have another name."""
         if not self.product.cropped:
             return self._folder / granule.name
         text = json.dumps([window_of(self._window), self._variables], sort_keys=True)
