@@ -1,6 +1,6 @@
 """Run a command in a small internet of its own, whose Climate Data Store and Earthdata have a simulated Plateau.
 
-    python -m tests.servers --configfile config/demo_fetch.yaml -- snakemake --cores 2 --configfile config/demo_fetch.yaml
+    python -m tests.servers --configfile config/demo_fetch.yaml -- snakemake -c 2 --configfile config/demo_fetch.yaml
 
 Region, months and predictors are those of the configuration. Accounts are made up, and given to the command in its
 environment; every host but the services' is refused.
@@ -29,18 +29,21 @@ from tests.servers.world import World
 
 BASE = Path("config/config.yaml")
 
+#: The accounts of the command.
+CDS_KEY, USER, PASSWORD = "6ed1f0d4-demo-key-of-nobody", "visitor", "prayer&flags=5200m"
+
 #: How long a request of the Climate Data Store stays accepted and running [s]: long enough to be seen.
 QUEUE, WORK = 2.0, 3.0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; its exit status, or 1 where it asked for a host that there is not."""
+    """Run the command; its exit status."""
     options = _parser().parse_args(arguments)
     command = options.command[1:] if options.command[:1] == ["--"] else options.command
     config = load(_merged(BASE, *options.configfile))
     world = _world(config, Path(options.folder or f"build/{config.run}/world"))
-    cds, earthdata = Cds(world, queue=options.queue, work=options.work), Earthdata(world)
-    with Internet([cds, earthdata]) as net:
+    cds = Cds(world, key=CDS_KEY, queue=options.queue, work=options.work)
+    with Internet([cds, Earthdata(world, user=USER, password=PASSWORD)]) as net:
         status = subprocess.run(command, env=_environment(net), check=False).returncode
         print(_account(net, cds), flush=True)
     world.close()
