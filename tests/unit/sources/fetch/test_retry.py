@@ -206,6 +206,14 @@ def test_progress_starts_patience_anew():
         persist(call, "SMAP", patience, progress=lambda: 7)
 
 
+def test_progress_makes_pauses_short_again(monkeypatch):
+    pauses, reached = [], [0, 0, 0, 0, 5, 5, 5]  # before the first call, and after each failure
+    monkeypatch.setattr("pscnet.sources.fetch.retry._Course.sleep", lambda self, seconds: pauses.append(seconds))
+    persist(Flaky(6), "SMAP", Patience(1.0, 1000.0, 1e6), progress=lambda: reached.pop(0))
+    assert pauses[2] >= 2.0
+    assert pauses[3] <= 1.0 < pauses[5]
+
+
 def test_stop():
     begun = time.monotonic()
     with pytest.raises(UnavailableError):

@@ -328,8 +328,10 @@ def test_records_of_threads_and_of_guards_in_guards(said):
 def test_records_that_come_by_another_way(said):
     """A record made by hand meets the filter of the root logger's handlers."""
     with guarded():
-        logging.getLogger().handle(logging.makeLogRecord({"msg": "key %s", "args": (KEY,), "levelno": 30}))
-    assert said == [f"key {MASK}"]
+        logging.getLogger().handle(
+            logging.makeLogRecord({"msg": "key %s", "args": (KEY,), "levelno": 30, "stack_info": f"at {KEY}"})
+        )
+    assert said == [f"key {MASK}\nat {MASK}"]
 
 
 JOB = """

@@ -14,7 +14,7 @@ import threading
 import time
 from collections import namedtuple
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -233,11 +233,26 @@ def test_content_swapped_on_resume(store, fetch, minds):
 
 
 @pytest.mark.parametrize(
-    "wrong", ["bytes 0-9/10", "bytes 400000-1499999/1600000", "bytes 400000-1400000/1500000", "nonsense"]
+    "wrong",
+    [
+        "bytes 0-9/10",
+        "bytes 300000-1499999/1500000",
+        "bytes 400000-1499999/1600000",
+        "bytes 400000-1599999/1600000",
+        "bytes 400000-1400000/1500000",
+        "nonsense",
+    ],
 )
 def test_an_answer_with_another_range(store, fetch, wrong):
     store.turns = [Turn(cut=400_000), Turn(headers=(("Content-Range", wrong),)), Turn()]
     assert fetch().again == 400_000
+
+
+def test_a_part_resumed_in_vain(store, fetch, part):
+    leave(part, DATA[:200_000])
+    store.turns = [Turn(cut=100_000), Turn(data=OTHER, etag='"two"')]
+    got = fetch(data=OTHER)
+    assert (got.resumed, got.again) == (False, 300_000)
 
 
 def test_a_part_longer_than_the_object(store, fetch, part):
@@ -339,6 +354,12 @@ def test_an_expired_link_is_renewed(store, part, status):
     assert part.read_bytes() == DATA
     assert len(links) == (2 if status == 416 else 3), "a 416 to a range is followed by a plain request at once"
     assert got.again == (400_000 if status == 416 else 0)
+
+
+def test_links_may_expire_many_times_in_a_long_download(store, fetch):
+    gone = Turn(status=403)
+    store.turns = [Turn(cut=100_000), gone, gone, Turn(cut=100_000), gone, gone, Turn(cut=100_000), gone, gone, Turn()]
+    assert fetch().again == 0
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404])
@@ -564,9 +585,9 @@ def test_redirects_without_end(store, fetch):
 
 
 def test_hashes_of_a_larger_file(store, fetch):
-    """Large enough for the hashes to be computed behind the end of the file, also over a rewind."""
-    data = random.Random(3).randbytes(12_000_000)
-    store.turns = [Turn(data, cut=9_000_000), Turn(data, cut=1000), Turn(data, ranges=False, cut=7_000_000), Turn(data)]
-    got = fetch(data=data)
-    joined = hashlib.md5(hashlib.md5(data).digest()).hexdigest()
-    assert got.part_md5s == joined
+    """Large enough for the hashes to be computed behind the end of the file, also where that goes back."""
+    before, after = (random.Random(seed).randbytes(12_000_000) for seed in (3, 4))
+    new = Turn(after, etag='"new"')
+    store.turns = [Turn(before, cut=9_000_000), Turn(before, cut=1000), replace(new, cut=7_000_000), new]
+    got = fetch(data=after)
+    assert got.part_md5s == hashlib.md5(hashlib.md5(after).digest()).hexdigest()
