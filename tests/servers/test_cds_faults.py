@@ -191,6 +191,15 @@ def _resumed(scene: Scene) -> None:
     assert sent <= 1.02 * sum(path.stat().st_size for path in scene.place.paths())
 
 
+def _given_up_soon(scene: Scene) -> None:
+    """The hanging download is dropped when the watchdog says so, and not after minutes."""
+    first = next(record for record in scene.downloads() if record.sent < record.length)
+    following = [record for record in scene.downloads() if record.path == first.path and record.at > first.at]
+    watchdog = FAST["retry"]["stall_seconds"]
+    assert 0.9 * watchdog < following[0].at - first.at < 10 * watchdog
+    _resumed(scene)
+
+
 def _began_anew(scene: Scene) -> None:
     assert len([record for record in scene.downloads() if record.status == 200]) == REQUESTS + 1
 
@@ -249,8 +258,8 @@ RECOVERED = {
     "cds_wrong_size": Recovery(times=ALWAYS),
     "cds_wrong_checksum": Recovery(times=ALWAYS, also=_downloaded_twice_each),
     "cds_swapped_on_resume": Recovery(),
-    "cds_stall": Recovery(also=_resumed),
-    "cds_trickle": Recovery(also=_resumed),
+    "cds_stall": Recovery(also=_given_up_soon),
+    "cds_trickle": Recovery(also=_given_up_soon),
     "cds_zip_unasked": Recovery(same_bytes=False, also=_zip_kept),
     "cds_zip_empty": Recovery(jobs=REQUESTS + 1, also=_quarantined_with_reason),
     "cds_zip_truncated": Recovery(jobs=REQUESTS + 1, also=_quarantined_with_reason),
