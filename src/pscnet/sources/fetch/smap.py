@@ -119,10 +119,18 @@ class _Errands:
             if len(there) < len(expected(self.product, self._month)):
                 self._fetch(there)
                 there = self._good()
+            self._clean()
         absent = missing(self.product, self._month, list(there))["days"]
         if absent:
             logger.warning("%s: incomplete days: %s", self._title, explain(absent))
         return there
+
+    def _clean(self) -> None:
+        """Remove what killed runs have left of the month: all that is wanted is there, and nobody else fetches it."""
+        for path in (self._hidden / "parts").glob("SMAP_*"):
+            when = when_of(f"{path.name.partition('.')[0]}.h5", self.product)
+            if when and when.startswith(self._month):
+                path.unlink()
 
     @property
     def _folder(self) -> Path:
