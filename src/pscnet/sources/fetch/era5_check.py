@@ -16,7 +16,7 @@ from pscnet.sources.fetch.era5_requests import NODES_PER_DEGREE, shorts
 _AGAIN = "download it again"
 
 #: The NetCDF library bears no two threads at once.
-_ONE_AT_A_TIME = threading.Lock()
+NETCDF = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def check(path: str | Path, request: Mapping) -> Content:
     names, stamps = shorts(request), _stamps(request)
     lat, lon = _nodes(request["area"])
     final = True
-    with _ONE_AT_A_TIME, opened([path]) as parts:
+    with NETCDF, opened([path]) as parts:
         present = sorted({name for piece in parts for name in piece.variables})
         for name in names:
             if name not in present:

@@ -265,7 +265,8 @@ class _Errands:
                 return
             try:
                 with slot(self._hidden / "slots", "cds", self._settings.requests_at_once, context.progress.note):
-                    self._bring(context, stem, request)
+                    for half in self._bring(context, stem, request):
+                        queue.put((stem, half))
             except Exception as error:  # raised again where the threads are joined
                 if isinstance(error, RefusedError):
                     errors.insert(0, error)
@@ -275,26 +276,25 @@ class _Errands:
                 else:
                     errors.append(error)
 
-    def _bring(self, context: Context, stem: str, request: Request) -> None:
-        """Bring one request's file into the archive, in halves where the service wants it so."""
+    def _bring(self, context: Context, stem: str, request: Request) -> tuple[Request, ...]:
+        """Bring one request's file into the archive; its halves, to be brought, where the service wants it so."""
         name = f"{stem}_{key(request)[:8]}"
         if self._adopted(name, request):
             context.progress.done(name)
-            return
+            return ()
         part = self._ledger.part(name)
         try:
             received, content, job = fetch_request(context, request, part, name)
         except TooLargeError as error:
             context.progress.note(f"{error} It is cut in two.")
             context.progress.total_files += 1
-            for half in halve(request):
-                self._bring(context, stem, half)
-            return
+            return halve(request)
         suffix = ".zip" if kind_of(part) == "zip" else ".nc"
         path = self._folder(request) / f"{name}{suffix}"
         known = {"provider_id": job, "url": received.url, "sha256": received.sha256}
         self._ledger.keep(part, path, **known, **self._fields(request, content))
         context.progress.done(path.name)
+        return ()
 
     def _folder(self, request: Request) -> Path:
         return Path("era5_land") / str(request["year"])
