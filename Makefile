@@ -1,12 +1,12 @@
-# make demo    install and run the whole pipeline on a small simulated Plateau
+# make demo        install and run the whole pipeline on a small simulated Plateau
 # make demo_fetch  the same from local services over the network: fetching to be watched (minutes)
-# make test    install and run all tests
-# make bench   ratios to plain references, and the memory of a month of the whole Plateau (minutes)
-# make dev     install what development needs, and the commit hooks
-# make lint    only the style checks
-# make lock    renew envs/requirements.lock from what pyproject.toml asks for
-# make clean   remove what the pipeline made on its way; archive/, results/ and the environment stay
-# make help    this list
+# make test        install and run all tests
+# make bench       ratios to plain references, and the memory of a month of the whole Plateau (minutes)
+# make dev         install what development needs, and the commit hooks
+# make lint        only the style checks
+# make lock        renew envs/requirements.lock from what pyproject.toml asks for
+# make clean       remove what the pipeline made on its way; archive/, results/ and the environment stay
+# make help        this list
 
 PYTHON ?= python3
 CORES ?= $(shell nproc 2>/dev/null || echo 2)
