@@ -1,0 +1,147 @@
+"""What the Climate Data Store says, understood: each refusal tells a person what to do."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from types import SimpleNamespace
+
+import pytest
+import requests
+
+from pscnet.sources.fetch import FetchError, RefusedError, TooLargeError
+from pscnet.sources.fetch.cds_answers import (
+    GoneError,
+    checksum_agrees,
+    ended,
+    explain,
+    said,
+    same_request,
+    verdict,
+)
+
+WHAT = "era5_land_2016-05_instant"
+
+
+def refusal(status: int, body: dict | str) -> requests.HTTPError:
+    response = requests.Response()
+    response.status_code, response.reason = status, "Reason"
+    response._content = (body if isinstance(body, str) else json.dumps(body)).encode()
+    return requests.HTTPError("an address with secrets", response=response)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind", "words"),
+    [
+        (401, {"title": "authentication failed"}, RefusedError, ["personal access token", "/profile"]),
+        (403, {"title": "required licences not accepted"}, RefusedError, ["#manage-licences"]),
+        (403, {"title": "cost limits exceeded", "detail": "Your request is too large"}, TooLargeError, ["max_fields"]),
+        (403, {"title": "permission denied", "detail": "maintenance"}, RefusedError, ["maintenance", "later"]),
+        (404, {"title": "process not found"}, RefusedError, ["reanalysis-era5-land"]),
+        (404, {"title": "job not found"}, GoneError, ["job not found"]),
+        (404, {"title": "results expired"}, GoneError, ["expired"]),
+        (404, "<html>nothing here</html>", RefusedError, ["CDSAPI_URL"]),
+        (400, {"title": "The job has failed", "traceback": "RuntimeError: tape"}, GoneError, ["tape"]),
+        (400, {"title": "invalid request", "detail": "no such day"}, RefusedError, ["no such day", "API request code"]),
+        (422, {"title": "invalid parameter"}, RefusedError, ["invalid parameter"]),
+    ],
+)
+def test_refusals_say_what_to_do(status, body, kind, words):
+    error = explain(refusal(status, body), WHAT)
+    assert type(error) is kind
+    for word in words:
+        assert word in str(error)
+    if isinstance(error, FetchError):
+        assert str(error).startswith(f"{WHAT}: expected ")
+    assert "secrets" not in str(error)
+
+
+@pytest.mark.parametrize(
+    ("status", "reason", "kind", "words"),
+    [
+        ("failed", "MultiAdaptorNoDataError: None of the data", RefusedError, "end the period earlier"),
+        ("failed", "RuntimeError: tape", GoneError, "tape"),
+        ("failed", "Your request is too large", TooLargeError, "too large"),
+        ("rejected", "number of queued requests per user is limited", RefusedError, "number of queued requests"),
+        ("rejected", "cost limits exceeded", TooLargeError, "cost limits"),
+    ],
+)
+def test_bad_ends_of_jobs(status, reason, kind, words):
+    error = ended(WHAT, status, reason)
+    assert type(error) is kind
+    assert words.lower() in str(error).lower()
+
+
+def test_long_tracebacks_keep_their_beginning_and_end():
+    text = said(refusal(400, {"title": "The job has failed", "traceback": "line\n" * 500 + "RuntimeError: the end"}))
+    assert text.startswith("The job has failed; line line") and text.endswith("RuntimeError: the end")
+    assert len(text) < 500
+
+
+@pytest.mark.parametrize(
+    ("error", "passes"),
+    [
+        (refusal(404, {"title": "job results not ready"}), True),
+        (refusal(404, {"title": "results expired"}), False),
+        (refusal(503, "<html>"), True),
+        (refusal(403, {"title": "permission denied"}), False),
+        (KeyError("jobs"), True),
+        (GoneError("gone"), False),
+        (RefusedError("no"), False),
+    ],
+)
+def test_what_passes_by_itself(error, passes):
+    assert (verdict(error) is not None) is passes
+
+
+OURS = {
+    "variable": ["b", "a"],
+    "year": "2016",
+    "day": ["01", "02"],
+    "time": ["00:00"],
+    "area": [40.0, 73.0, 25.0, 105.0],
+}
+
+
+@pytest.mark.parametrize(
+    ("change", "same"),
+    [
+        ({}, True),
+        ({"variable": ["a", "b"]}, True),
+        ({"year": ["2016"], "day": [1, 2], "time": "00:00"}, True),
+        ({"area": ["40", 73, 25, 105]}, True),
+        ({"area": [25, 73, 40, 105]}, False),
+        ({"variable": ["a"]}, False),
+        ({"variable": ["a", "b", "c"]}, False),
+        ({"day": ["01", "02", "03"]}, False),
+        ({"added_by_the_service": "x"}, True),
+    ],
+)
+def test_same_request_however_it_is_written(change, same):
+    assert same_request(OURS, {**OURS, **change}) is same
+
+
+def test_request_without_one_of_our_keys_is_another():
+    assert not same_request(OURS, {name: value for name, value in OURS.items() if name != "time"})
+
+
+MD5, PARTS = hashlib.md5(b"0").hexdigest(), "0" + hashlib.md5(b"1").hexdigest()[1:]
+
+
+@pytest.mark.parametrize(
+    ("announced", "etag", "agrees"),
+    [
+        (None, None, True),
+        (MD5, None, True),
+        (MD5.upper(), None, True),
+        (PARTS.lstrip("0"), f'"{PARTS}-1"', True),
+        ("f" * 32, f'"{MD5}"', False),
+        ("f" * 32, f'"{"f" * 32}"', False),  # an MD5 by its form, and not that of the bytes
+        ("f" * 32, f'"{"f" * 32}-1"', False),  # one part of 50 MiB: it could be recomputed, and is another
+        ("f" * 32, f'"{"f" * 32}-7"', True),  # parts of another size: the store says that it is this object
+        ("f" * 32, f'"{"e" * 32}-7"', False),
+    ],
+)
+def test_checksums(announced, etag, agrees):
+    received = SimpleNamespace(md5=MD5, part_md5s=PARTS, size=100, etag=etag)
+    assert checksum_agrees(received, announced) is agrees
