@@ -14,11 +14,12 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
+from snakemake.utils import update_config
 
 from pscnet.config import Config, load
 from pscnet.sections import is_address
@@ -62,14 +63,9 @@ def _parser() -> argparse.ArgumentParser:
 
 def _merged(*files: str | Path) -> dict[str, Any]:
     """The files laid over each other as Snakemake does it."""
-
-    def over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-        both = {key for key in above if isinstance(above[key], dict) and isinstance(below.get(key), dict)}
-        return {**below, **above, **{key: over(below[key], above[key]) for key in both}}
-
     merged: dict[str, Any] = {}
     for file in files:
-        merged = over(merged, yaml.safe_load(Path(file).read_text(encoding="utf-8")))
+        update_config(merged, yaml.safe_load(Path(file).read_text(encoding="utf-8")))
     return merged
 
 
