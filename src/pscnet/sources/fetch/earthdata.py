@@ -100,7 +100,8 @@ class _Auth(Auth):
         return Session(self.system.edl_hostname, both, token, self._patience, self._number)
 
     def _get_credentials(self, username: str | None, password: str | None, user_token: str | None) -> bool:
-        return super()._get_credentials(username, password, None if self._without_token else user_token)
+        token = None if self._without_token or user_token is None else user_token.strip() or None
+        return super()._get_credentials(username, password, token)
 
     def _find_or_create_token(self) -> requests.Response:
         response = super()._find_or_create_token()
@@ -187,19 +188,19 @@ class Earthdata:
         RefusedError
             The account is still not accepted, or it has no user name and password to log in with.
         """
-        session = self.session()
-        try:
-            return work(session)
-        except requests.HTTPError as error:
-            if error.response is None or error.response.status_code != 401:
-                raise
-        session = self._renewed(session)
-        try:
-            return work(session)
-        except requests.HTTPError as error:
-            if error.response is None or error.response.status_code != 401:
-                raise
-            raise self._not_accepted() from None
+        with self.session() as session:
+            try:
+                return work(session)
+            except requests.HTTPError as error:
+                if error.response is None or error.response.status_code != 401:
+                    raise
+        with self._renewed(session) as session:
+            try:
+                return work(session)
+            except requests.HTTPError as error:
+                if error.response is None or error.response.status_code != 401:
+                    raise
+                raise self._not_accepted() from None
 
     def _renewed(self, session: Session) -> Session:
         """A session of a later login than that of ``session``."""

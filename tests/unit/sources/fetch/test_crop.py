@@ -12,6 +12,7 @@ import pytest
 
 from pscnet.grids import EASE2_GRIDS, Grid, ease2_grid
 from pscnet.sources import SourceError
+from pscnet.sources.contents import examine
 from pscnet.sources.fetch import RefusedError
 from pscnet.sources.fetch.crop import crop
 from pscnet.sources.manifest import hash_file
@@ -121,6 +122,13 @@ def test_the_root_says_what_it_was_cut_from(granule, tmp_path, window):
             "col0": window.col0,
         }
         assert corner_of(cut) == (window.row0, window.col0)
+
+
+def test_the_inventory_of_an_archive_knows_a_crop(granule, tmp_path):
+    crop(granule, LAT, LON, tmp_path / "crop.h5")
+    found = examine(tmp_path / "crop.h5")
+    assert (found.source, found.grid, found.first) == ("smap", "M09", "2016-05-01T00:00:00")
+    assert found.missing_halves == ["PM"]
 
 
 def test_chosen_fields_axes_and_scales_of_the_model_product(model_granule, tmp_path, window):

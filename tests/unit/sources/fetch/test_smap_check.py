@@ -169,6 +169,11 @@ def test_model_granules_and_crops_tell_their_three_hours(model_granule, cut):
     assert found.variables == ["sm_surface", "surface_temp"]
 
 
+def test_the_axes_alone_tell_the_place_too(cut):
+    edit(cut, lambda file: (file.pop("cell_row"), file.pop("cell_column")))
+    assert check(cut, "SPL4SMGP", WHEN, name=L4_NAME).variables == ["sm_surface", "surface_temp"]
+
+
 MODEL_BROKEN = {
     "another time": (lambda file: file["time"].write_direct(np.array([CENTRE + 10_800])), "04:2"),
     "no time": (lambda file: file.pop("time"), "one time"),
