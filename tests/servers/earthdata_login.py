@@ -42,12 +42,15 @@ class Login:
         Tokens that are good, and until when [s since 1970].
     codes : set of str
         Codes of OAuth that the data host may still turn into a cookie.
+    given : list of str
+        Every token, code and cookie that was ever given: what nobody else may see.
     """
 
     def __init__(self, faults: Faults, user: str, password: str, token_life: float) -> None:
         self.faults, self.user, self.password, self.token_life = faults, user, password, token_life
         self.tokens: dict[str, float] = {}
         self.codes: set[str] = set()
+        self.given: list[str] = []
         self.secret = hashlib.sha256(f"{user}:{password}".encode()).digest()
         self._lock = threading.RLock()
         self._made = 0
@@ -63,8 +66,9 @@ class Login:
         claims = {"type": "User", "uid": self.user, "exp": int(ends), "iat": now, "iss": f"https://{URS}", "n": number}
         text = ".".join(_base64(json.dumps(part).encode()) for part in (head, claims))
         made = f"{text}.{_base64(hmac.digest(self.secret, text.encode(), 'sha256'))}"
-        if known:
-            with self._lock:
+        with self._lock:
+            self.given.append(made)
+            if known:
                 self.tokens[made] = ends
         return made
 
@@ -125,6 +129,7 @@ class Login:
             self._made += 1
             made = hashlib.sha256(self.secret + str(self._made).encode()).hexdigest()
             kept.add(made)
+            self.given.append(made)
             return made
 
 

@@ -10,11 +10,7 @@ import logging
 import re
 import shutil
 import sys
-import threading
-import time
 from collections.abc import Callable, Iterator
-from copy import deepcopy
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import h5py
@@ -24,65 +20,27 @@ from pscnet.sources import manifest
 from pscnet.sources.fetch import DamagedError, RefusedError, UnavailableError, secrets
 from pscnet.sources.fetch.crop import crop
 from pscnet.sources.fetch.granules import OF_SOURCE, expected
-from pscnet.sources.fetch.smap import fetch_month
 from pscnet.sources.smap_granule import version_of
 from tests.servers.conftest import LAT, LON
 from tests.servers.earthdata import CMR, DATA, STORE, URS, Earthdata
 from tests.servers.fast import FAST
 from tests.servers.faults import Faults
 from tests.servers.internet import Answer, Internet, Request
+from tests.servers.smap_runs import (
+    DAYS,
+    FINE_DAYS,
+    HALF,
+    MONTH,
+    Ending,
+    Run,
+    Watch,
+    described,
+    down_after_a_cut,
+    token_only,
+)
 from tests.servers.world import World
 
-MONTH = "2016-06"
-#: Of one of these days the provider has two versions, and of another no PM half.
-DAYS = ("2016-06-05", "2016-06-06", "2016-06-20", "2016-06-21")
-TWICE, HALF = "2016-06-06", "2016-06-20"
-FINE_DAYS = ("2016-06-05", "2016-06-20")
-
 ALWAYS = 10**6
-
-
-@dataclass
-class Run:
-    """One archive, and fetches into it."""
-
-    folder: Path
-    source: str = "smap"
-    settings: dict = field(default_factory=lambda: deepcopy(FAST))
-
-    @property
-    def archive(self) -> Path:
-        return self.folder / "archive"
-
-    def fetch(self, month: str = MONTH) -> manifest.Manifest:
-        """Fetch the month; its manifest."""
-        output, state = self.folder / f"{self.source}_{month}.json", self.folder / f"{month}.state"
-        fetch_month(self.archive, self.source, month, LAT, LON, self.settings, output, state, 3)
-        assert state.read_text().strip() == "3"
-        return manifest.read(output)
-
-    def content(self) -> dict[str, str]:
-        """Path to SHA-256 of every file that a person sees."""
-        files = (path for path in sorted(self.archive.rglob("*")) if path.is_file())
-        shown = {path.relative_to(self.archive): path for path in files}
-        return {
-            str(name): hashlib.sha256(path.read_bytes()).hexdigest()
-            for name, path in shown.items()
-            if not any(part.startswith(".") for part in name.parts)
-        }
-
-    def leftovers(self) -> list[str]:
-        """Names of unfinished downloads."""
-        return [path.name for path in self.archive.glob(".fetch/parts/*")]
-
-    def reasons(self) -> str:
-        """Why files are in quarantine."""
-        return "\n".join(path.read_text() for path in sorted(self.archive.glob(".quarantine/*/*.reason.txt")))
-
-
-def described(made: manifest.Manifest) -> list[dict]:
-    """A manifest's files without the time when they were fetched."""
-    return [{**vars(member), "fetched_at": None} for member in made.files]
 
 
 @pytest.fixture(autouse=True)
@@ -120,6 +78,16 @@ def internet(net: Callable[..., Internet], edl: Earthdata) -> Iterator[Internet]
     assert made.refused == []
 
 
+@pytest.fixture(autouse=True)
+def silence(edl: Earthdata, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]) -> Iterator[None]:
+    """Not even the most talkative log says a token, a password or a signature."""
+    caplog.set_level(logging.DEBUG)
+    yield
+    said = "\n".join(map(logging.Formatter().format, caplog.get_records("call"))) + "".join(capfd.readouterr())
+    told = [secret for secret in (edl.login.password, *edl.login.given) if secret in said]
+    assert told == [] and not re.search(r"X-Amz-Signature=[0-9a-f]", said)
+
+
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
     return Run(tmp_path)
@@ -143,12 +111,6 @@ def nearly(undisturbed: tuple[Run, manifest.Manifest], run: Run) -> Run:
     shutil.copytree(undisturbed[0].archive, run.archive)
     next(run.archive.glob("smap/**/*_20160605_*.h5")).unlink()
     return run
-
-
-def token_only(monkeypatch: pytest.MonkeyPatch, token: str) -> None:
-    for name in ("EARTHDATA_USERNAME", "EARTHDATA_PASSWORD"):
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("EARTHDATA_TOKEN", token)
 
 
 def test_undisturbed(undisturbed: tuple[Run, manifest.Manifest], world: World) -> None:
@@ -189,7 +151,7 @@ RECOVERED = {
     "store_503": (2, None),
     "data_html_200": (1, None),
     "data_wrong_checksum": (1, "MD5"),
-    "data_group_missing": (1, "bytes"),
+    "data_group_missing": (1, "the catalogue says"),
 }
 
 
@@ -258,10 +220,10 @@ def test_refuses(fault, internet, edl, faults, undisturbed, nearly, monkeypatch)
     if fault == "edl_token_expired":
         token_only(monkeypatch, edl.login.token())
     before = nearly.content()
-    faults.plant(fault, ALWAYS if fault == "edl_eula" else 1)  # an agreement is missing until a person accepts it
+    faults.plant(fault)
     with pytest.raises(kind) as raised:
         nearly.fetch()
-    assert faults.taken[fault] <= 4  # at once, not after all patience
+    assert faults.taken[fault] == 1  # at once, not after all patience
     assert [word for word in words if word.lower() not in str(raised.value).lower()] == []
     assert nearly.content() == before and len(before) == len(DAYS) - 1
     assert not list(nearly.folder.glob("*.json")) and not list(nearly.folder.glob("*.state"))
@@ -272,22 +234,66 @@ def test_refuses(fault, internet, edl, faults, undisturbed, nearly, monkeypatch)
     assert nearly.content() == undisturbed[0].content() and nearly.leftovers() == []
 
 
-@pytest.mark.parametrize("fault", ["data_wrong_checksum", "data_html_200", "data_group_missing"])
-def test_what_stays_wrong_is_damaged(fault, internet, faults, undisturbed, run) -> None:
-    """Three times, then an error that names the granule; those that arrived before are kept."""
-    run.settings["smap"]["downloads_at_once"] = 1
+@pytest.mark.parametrize(
+    ("fault", "kind", "words"),
+    [
+        ("data_wrong_checksum", DamagedError, "MD5"),
+        ("data_group_missing", DamagedError, "the catalogue says"),
+        ("data_html_200", RefusedError, "log in"),
+    ],
+)
+def test_what_stays_wrong_is_named(fault, kind, words, internet, faults, undisturbed, run) -> None:
+    """After a few times an error names the granule; what is bad lies in quarantine, and nothing bad elsewhere."""
     faults.plant(fault, ALWAYS)
-    with pytest.raises((DamagedError, RefusedError, UnavailableError)) as raised:
+    with pytest.raises(kind, match=words) as raised:
         run.fetch()
-    text = str(raised.value)
-    assert "SMAP_L3_SM_P_2016" in text or "SMAP" in text
-    if fault != "data_html_200":
-        assert isinstance(raised.value, DamagedError) and "quarantine" in text
-        assert run.reasons() != ""
-    assert set(run.content().items()) <= set(undisturbed[0].content().items())
+    assert re.search(r"SMAP_L3_SM_P_201606\d\d_R19240_00\d.h5", str(raised.value))
+    assert run.content() == {}
+    assert (run.reasons() != "") == (kind is DamagedError)
     faults.clear()
     assert described(run.fetch()) == described(undisturbed[1])
     assert run.content() == undisturbed[0].content() and run.leftovers() == []
+
+
+def test_a_granule_that_stays_wrong_does_not_keep_the_others_away(net, world, undisturbed, run) -> None:
+    class Lying(Earthdata):
+        """One granule is always wrong."""
+
+        def answer(self, request: Request) -> Answer:
+            if request.host == STORE and "_20160605_" in request.path:
+                self.faults.plant("data_wrong_checksum")
+            return super().answer(request)
+
+    run.settings["smap"]["downloads_at_once"] = 1
+    net(Lying(world, days=DAYS))
+    with pytest.raises(DamagedError, match="20160605"):
+        run.fetch()
+    others = {name: digest for name, digest in undisturbed[0].content().items() if "_20160605_" not in name}
+    assert run.content() == others and len(others) == len(DAYS) - 1
+
+
+def test_a_download_goes_on_where_an_earlier_run_ended(internet, faults, undisturbed, nearly) -> None:
+    nearly.settings["retry"]["give_up_after_hours"] = 0.6 / 3600
+    faults.plant("store_cut")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(faults, "take", down_after_a_cut(faults))
+        with pytest.raises(UnavailableError):
+            nearly.fetch()
+    (part,) = nearly.archive.glob(".fetch/parts/*.part")
+    have, before = part.stat().st_size, len(internet.requests(STORE))
+    nearly.fetch()
+    (last,) = internet.requests(STORE)[before:]
+    assert have > 0 and (last.status, last.start) == (206, have)
+    assert nearly.content() == undisturbed[0].content() and nearly.leftovers() == []
+
+
+def test_a_granule_disturbed_in_the_archive_comes_anew(internet, undisturbed, nearly) -> None:
+    shutil.copytree(undisturbed[0].archive, nearly.archive, dirs_exist_ok=True)
+    path = next(nearly.archive.rglob("*_20160621_*.h5"))
+    path.write_bytes(path.read_bytes()[:-1] + b"?")
+    nearly.fetch()
+    assert len(internet.requests(STORE)) == 1 and "SHA-256" in nearly.reasons()
+    assert nearly.content() == undisturbed[0].content()
 
 
 @pytest.mark.parametrize("fault", ["cmr_504", "store_503", "edl_503"])
@@ -306,18 +312,6 @@ def test_a_lasting_outage_ends_in_words_and_the_next_fetch_goes_on(
 
 
 def test_a_token_that_ends_midway_is_renewed_once(net, world, undisturbed, run) -> None:
-    class Ending(Earthdata):
-        """All tokens and cookies end with the second granule that is asked for."""
-
-        asked = 0
-
-        def answer(self, request: Request) -> Answer:
-            if request.host == DATA and request.path != "/login":
-                self.asked += 1
-                if self.asked == 2:
-                    self.login.expire_tokens()
-            return super().answer(request)
-
     run.settings["smap"]["downloads_at_once"] = 1
     edl = Ending(world, days=DAYS)
     internet = net(edl)
@@ -354,6 +348,34 @@ def test_a_good_token_alone_is_enough(internet, edl, undisturbed, run, monkeypat
     assert run.content() == undisturbed[0].content() and not internet.requests(URS, "POST")
 
 
+def test_a_netrc_file_is_enough_and_stays_between_us_and_the_login_host(
+    internet, edl, undisturbed, run, monkeypatch, tmp_path
+) -> None:
+    for name in ("EARTHDATA_USERNAME", "EARTHDATA_PASSWORD"):
+        monkeypatch.delenv(name)
+    hosts = (URS, CMR, DATA, STORE)
+    lines = [f'machine {host} login {edl.login.user} password "{edl.login.password}"' for host in hosts]
+    (tmp_path / "netrc").write_text("\n".join(lines) + "\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    run.fetch()
+    assert run.content() == undisturbed[0].content()
+    basic = {record.host for record in internet.log if record.headers.get("authorization", "").startswith("Basic")}
+    assert basic == {URS}
+
+
+def test_a_token_alone_that_ends_midway_keeps_what_came(net, world, undisturbed, run, monkeypatch) -> None:
+    run.settings["smap"]["downloads_at_once"] = 1
+    edl = Ending(world, days=DAYS)
+    net(edl)
+    token_only(monkeypatch, edl.login.token())
+    with pytest.raises(RefusedError, match="new token"):
+        run.fetch()
+    assert len(run.content()) == 1 and set(run.content().items()) < set(undisturbed[0].content().items())
+    monkeypatch.setenv("EARTHDATA_TOKEN", edl.login.token())
+    run.fetch()
+    assert run.content() == undisturbed[0].content()
+
+
 def test_without_an_account_nobody_is_asked(internet, run, monkeypatch) -> None:
     for name in ("EARTHDATA_USERNAME", "EARTHDATA_PASSWORD"):
         monkeypatch.delenv(name)
@@ -374,32 +396,6 @@ def test_more_than_two_thousand_granules_in_one_search(internet, faults, undistu
     assert [record.query["page_size"] for record in pages] == [["2000"], ["2000"]]
     assert len(internet.requests(STORE)) == len(DAYS)
     assert run.content() == undisturbed[0].content()
-
-
-class Watch:
-    """The largest number of originals that lay on the disk at one time."""
-
-    def __init__(self, run: Run) -> None:
-        self._run, self._over = run, threading.Event()
-        self.most, self.seen = 0, set()
-
-    def __enter__(self) -> Watch:
-        self._thread = threading.Thread(target=self._look, daemon=True)
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self._thread.join()
-
-    def _look(self) -> None:
-        while not self._over.is_set():
-            parts = {
-                path.name for path in self._run.archive.glob(".fetch/parts/*SMAP*.part") if "crop" not in path.name
-            }
-            self.most = max(self.most, len(parts))
-            self.seen |= parts
-            time.sleep(0.002)
 
 
 @pytest.mark.parametrize(("source", "product"), [("smap_e", "SPL3SMP_E"), ("smap_l4", "SPL4SMGP")])
