@@ -18,7 +18,8 @@ class Fault:
     """One thing that can go wrong.
 
     ``outcome`` is what a single occurrence must end in: ``recovered`` (the file arrives in the same run, right to the
-    byte), or ``error`` (a clear message, nothing lost, and the next run goes on once the cause is gone).
+    byte, but for :data:`OTHER_FILES`), or ``error`` (a clear message, nothing lost, and the next run goes on once the
+    cause is gone).
     """
 
     name: str
@@ -87,6 +88,9 @@ EARTHDATA = (
     Fault("data_wrong_checksum", "right length, wrong bytes, once", "recovered"),
     Fault("data_group_missing", "HDF5 without the AM or the PM group", "recovered"),
 )
+
+#: Recovered from with the same values, but in other files: the service leaves no choice.
+OTHER_FILES = ("cds_403_cost", "cds_zip_unasked")
 
 FAULTS = {fault.name: fault for fault in (*CDS, *EARTHDATA)}
 

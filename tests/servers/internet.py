@@ -20,6 +20,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
@@ -210,6 +211,7 @@ class Internet:
         self.closed.set()
         self._server.shutdown()
         self._server.server_close()
+        self._server.hang_up()
         for service in self.services:
             if close := getattr(service, "close", None):
                 close()
@@ -220,6 +222,10 @@ class Internet:
     def proxy(self) -> str:
         """Address of the proxy."""
         return f"http://127.0.0.1:{self._server.server_address[1]}"
+
+    def connections(self) -> int:
+        """Number of open connections."""
+        return len(self._server.connections)
 
     def environment(self) -> dict[str, str]:
         """Variables with which a client lives in this internet; those of :data:`UNSET` are to be removed."""
@@ -275,7 +281,13 @@ class _Server(socketserver.ThreadingTCPServer):
 
     def __init__(self, address: tuple[str, int], net: Internet) -> None:
         self.net = net
+        self.connections: set[_Connection] = set()
         super().__init__(address, _Connection)
+
+    def hang_up(self) -> None:
+        """End all connections, also those that nobody uses."""
+        for connection in list(self.connections):
+            connection.hang_up()
 
     def handle_error(self, request: object, client_address: object) -> None:
         """Clients that go away are everyday here; anything else is a mistake of a server and must be seen."""
@@ -294,6 +306,10 @@ class _Connection(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: object) -> None:
         """Quiet: the record is in the log of the internet."""
+
+    def setup(self) -> None:
+        super().setup()
+        self.server.connections.add(self)
 
     def do_CONNECT(self) -> None:
         net, host = self.server.net, self.path.rpartition(":")[0].lower()
@@ -385,16 +401,18 @@ class _Connection(BaseHTTPRequestHandler):
             if readable:
                 raise ConnectionAbortedError("the client has gone")
 
+    def hang_up(self) -> None:
+        """End the connection, from whatever thread."""
+        with suppress(OSError):  # it has ended already
+            self.connection.shutdown(socket.SHUT_RDWR)
+
     def finish(self) -> None:
         """Close the TLS socket, which the server does not know."""
+        self.server.connections.discard(self)
         self.rfile.close()
         if isinstance(self.connection, ssl.SSLSocket):
-            try:
-                self.connection.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                return  # the client was faster
-            finally:
-                self.connection.close()
+            self.hang_up()
+            self.connection.close()
 
 
 def _reader(body: bytes | Path, start: int) -> BinaryIO:

@@ -13,7 +13,7 @@ from types import ModuleType, SimpleNamespace
 
 import pytest
 
-from tests.servers.faults import CDS, EARTHDATA, FAULTS, Fault
+from tests.servers.faults import CDS, EARTHDATA, FAULTS, OTHER_FILES, Fault
 
 MODULES = {"test_cds_faults": CDS, "test_earthdata_faults": EARTHDATA}
 
@@ -67,6 +67,7 @@ def test_every_fault_is_exercised_with_its_outcome_and_no_other(name):
 def test_every_fault_belongs_to_one_service_and_has_one_name():
     names = [fault.name for fault in (*CDS, *EARTHDATA)]
     assert len(names) == len(set(names))
+    assert {FAULTS[name].outcome for name in OTHER_FILES} == {"recovered"}
 
 
 def _module(**tests: list) -> SimpleNamespace:

@@ -8,7 +8,7 @@ import time
 import pytest
 import requests
 
-from tests.servers.internet import Answer, Request, ranged
+from tests.servers.internet import Answer, Internet, Request, ranged
 
 CONTENT = bytes(range(256)) * 4000
 ETAG = '"abc"'
@@ -125,6 +125,19 @@ def test_unknown_hosts_and_plain_http_are_refused_and_written_down(files, url):
         assert requests.get(url, timeout=5).status_code == 403
         assert files.refused == ([] if "files" in url else ["plain.example.org"])
     assert files.log == []
+
+
+def test_connections_end_with_the_internet(tmp_path):
+    with requests.Session() as session:
+        session.trust_env = False
+        with Internet([Files()], tmp_path) as net:
+            session.proxies, session.verify = {"https": net.proxy}, str(net.certificate)
+            session.get("https://files.example.org/echo", timeout=5)
+            assert net.connections() == 1
+        end = time.monotonic() + 5
+        while net.connections() and time.monotonic() < end:
+            time.sleep(0.02)
+        assert net.connections() == 0
 
 
 def test_nothing_leaves_this_machine():
