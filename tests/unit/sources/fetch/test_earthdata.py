@@ -140,6 +140,22 @@ def test_login_asks_the_token_endpoint_with_the_account_s_password_alone(wire):
     assert [given for _, _, given, _ in line.seen] == [None, BASIC], "the netrc file's other account stays out of it"
 
 
+def test_a_netrc_file_is_an_account_and_for_the_login_only(wire, monkeypatch, tmp_path):
+    for name in ("EARTHDATA_USERNAME", "EARTHDATA_PASSWORD"):
+        monkeypatch.delenv(name)
+    with open(tmp_path / "netrc", "a") as netrc:
+        netrc.write(f'machine {URS} login alma password "a secret"\n')
+
+    def answer(request):
+        return token_answer() if request.headers.get("Authorization") == BASIC else (401, {}, "")
+
+    line = wire(answer)
+    made = Earthdata(PATIENCE).session()
+    assert [given for _, _, given, _ in line.seen] == [None, BASIC]
+    made.get(f"https://{DATA}/granule")
+    assert line.seen[-1][2] == "Bearer token-1"
+
+
 def test_an_outage_of_the_login_is_waited_for_and_a_refusal_is_not(wire):
     answers = [(503, {}, "down"), (503, {}, "down"), (200, {}, "<html>back soon</html>"), token_answer()]
     wire(lambda request: answers.pop(0) if request.headers.get("Authorization") else (401, {}, ""))
