@@ -9,7 +9,6 @@ of it need to know, such as a key) and ``close()``.
 
 from __future__ import annotations
 
-import io
 import os
 import select
 import socket
@@ -24,10 +23,14 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import Protocol
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import trustme
+
+from tests.servers.messages import Answer, Request, ranged, reader, size_of
+
+__all__ = ["Answer", "Internet", "Record", "Request", "Service", "UNSET", "ranged", "size_of"]
 
 #: Variables of a person's own environment that must not reach a client here.
 UNSET = (
@@ -40,104 +43,6 @@ UNSET = (
 )
 
 BLOCK = 2**18
-
-
-@dataclass(frozen=True)
-class Request:
-    """What a client asks; header names in lower case."""
-
-    method: str
-    host: str
-    path: str
-    query: Mapping[str, list[str]]
-    headers: Mapping[str, str]
-    body: bytes = b""
-
-    def first(self, name: str, default: str | None = None) -> str | None:
-        """First value of a query parameter."""
-        return self.query.get(name, [default])[0]
-
-
-@dataclass
-class Answer:
-    """What a service says, and how the connection behaves while it says it.
-
-    Attributes
-    ----------
-    status : int
-    body : bytes or Path
-        A path is sent from disk.
-    headers : dict or list of pairs
-        A list where a name occurs more than once (cookies).
-    start, stop : int
-        Part of the body that is sent [byte]; :func:`ranged` sets them.
-    cut_after : int, optional
-        The connection is closed after so many bytes of this answer's body.
-    announce : bool
-        Whether there is a Content-Length; otherwise the body ends where the connection does.
-    stall_after : int, optional
-        Silence after so many bytes, until the client goes away.
-    pace : float, optional
-        Bytes a second.
-    vanish : bool
-        The connection is closed without any answer.
-    """
-
-    status: int = 200
-    body: bytes | Path = b""
-    headers: Mapping[str, str] | Sequence[tuple[str, str]] = field(default_factory=dict)
-    start: int = 0
-    stop: int | None = None
-    cut_after: int | None = None
-    announce: bool = True
-    stall_after: int | None = None
-    pace: float | None = None
-    vanish: bool = False
-
-    @property
-    def length(self) -> int:
-        """Bytes of the body that this answer is about."""
-        return (size_of(self.body) if self.stop is None else self.stop) - self.start
-
-
-def size_of(body: bytes | Path) -> int:
-    """Length of a body [byte]."""
-    return body.stat().st_size if isinstance(body, Path) else len(body)
-
-
-def ranged(
-    request: Request,
-    body: bytes | Path,
-    etag: str | None = None,
-    ranges: bool = True,
-    headers: Mapping[str, str] | None = None,
-) -> Answer:
-    """The answer of a file server: whole, or the part that ``Range`` asks for (one range; ``If-Range`` by ETag).
-
-    Parameters
-    ----------
-    etag : str, optional
-        With its quotes.
-    ranges : bool
-        Whether the server offers ranges; if not, ``Range`` is ignored.
-    """
-    size = size_of(body)
-    extra = dict(headers or {})
-    if etag is not None:
-        extra["ETag"] = etag
-    wanted = request.headers.get("range")
-    if not ranges:
-        return Answer(200, body, extra)
-    extra["Accept-Ranges"] = "bytes"
-    condition = request.headers.get("if-range")
-    if wanted is None or (condition is not None and condition != etag) or not wanted.startswith("bytes="):
-        return Answer(200, body, extra)
-    low, _, high = wanted.removeprefix("bytes=").partition("-")
-    start = int(low) if low else max(size - int(high), 0)
-    stop = min(int(high) + 1, size) if low and high else size
-    if start >= size or start >= stop:
-        return Answer(416, b"", {**extra, "Content-Range": f"bytes */{size}"})
-    return Answer(206, body, {**extra, "Content-Range": f"bytes {start}-{stop - 1}/{size}"}, start=start, stop=stop)
 
 
 class Service(Protocol):
@@ -381,7 +286,7 @@ class _Connection(BaseHTTPRequestHandler):
         ends = [end for end in (answer.cut_after, answer.stall_after) if end is not None]
         left = min([answer.length, *ends])
         block = BLOCK if answer.pace is None else max(1, min(BLOCK, int(answer.pace * 0.05)))
-        with _reader(answer.body, answer.start) as source:
+        with reader(answer.body, answer.start) as source:
             while left > 0 and (data := source.read(min(block, left))):
                 self.connection.sendall(data)
                 record.sent += len(data)
@@ -413,10 +318,3 @@ class _Connection(BaseHTTPRequestHandler):
         if isinstance(self.connection, ssl.SSLSocket):
             self.hang_up()
             self.connection.close()
-
-
-def _reader(body: bytes | Path, start: int) -> BinaryIO:
-    """A stream over a body, at ``start``."""
-    stream = open(body, "rb") if isinstance(body, Path) else io.BytesIO(body)  # noqa: SIM115 (the caller closes it)
-    stream.seek(start)
-    return stream
