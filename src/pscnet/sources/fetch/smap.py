@@ -38,8 +38,9 @@ logger = logging.getLogger(__name__)
 #: Downloads of one granule before what comes counts as damaged at the provider.
 TRIES = 3
 
-#: What may be the provider's own, or not.
-HALF = "the half of a day"
+#: What may be the provider's own, or not: the same bytes must come twice.
+HALF = "it lacks the half of a day"
+UNKNOWN = "neither the catalogue nor the store tells a checksum of it"
 
 
 def fetch_month(
@@ -209,7 +210,8 @@ class _Errands:
                     return
                 try:
                     with slot(self._hidden / "slots", "earthdata", self._settings.downloads_at_once, progress.note):
-                        self._bring(earthdata, granule, progress)
+                        if not self._stop.is_set():  # what another thread met while this one waited
+                            self._bring(earthdata, granule, progress)
                 except (DamagedError, AbsentError) as error:
                     errors.append(error)
                 except Exception as error:  # raised again where the threads are joined
@@ -241,19 +243,21 @@ class _Errands:
         if self._adopted(granule):
             progress.done(granule.name)
             return
-        part, halves = self._ledger.part(granule.name), None
+        part, before = self._ledger.part(granule.name), None
         for attempt in range(1, TRIES + 1):
             arrival = fetch_granule(earthdata, granule, part, self._settings, progress, self._stop.is_set, attempt > 1)
             problem = arrival.problem
             if problem is None:
-                problem = self._kept(granule, arrival, arrival.sha256 == halves)
+                same = arrival.sha256 == before
+                sure = arrival.proven or arrival.tagged or same
+                problem = self._kept(granule, arrival, same) if sure else UNKNOWN
             if problem is None:
                 progress.done(granule.name)
                 return
             progress.bytes(-arrival.size)
-            if problem is HALF:
-                halves = arrival.sha256
-                logger.warning("%s lacks %s: it is fetched once more, to see whether that is so", granule.name, HALF)
+            if problem in (HALF, UNKNOWN):
+                before = arrival.sha256
+                logger.warning("%s is fetched once more, to see whether the same comes: %s", granule.name, problem)
                 continue
             self._quarantine(part, granule, problem)
             if arrival.proven:
