@@ -195,6 +195,31 @@ def test_a_group_missing_where_nothing_is_announced(internet, faults, undisturbe
     assert run.leftovers() == []
 
 
+def test_wrong_bytes_where_nothing_is_announced(internet, faults, undisturbed, run) -> None:
+    """Without a checksum the ETag of the store vouches for the bytes; those that it does not fit come once more."""
+    faults.plant("cmr_no_size_or_checksum")
+    faults.plant("data_wrong_checksum")
+    run.fetch()
+    assert faults.taken["data_wrong_checksum"] == 1
+    assert run.content() == undisturbed[0].content() and run.leftovers() == []
+
+
+def test_bytes_that_nothing_vouches_for_come_twice(net, world, undisturbed, run) -> None:
+    class Encrypted(Earthdata):
+        """A store whose ETags are no MD5 of anything."""
+
+        def _deliver(self, request: Request, body: bytes | Path, md5: str) -> Answer:
+            return super()._deliver(request, body, md5[::-1])
+
+    edl = Encrypted(world, days=DAYS)
+    edl.faults.plant("cmr_no_size_or_checksum")
+    edl.faults.plant("data_wrong_checksum")
+    internet = net(edl)
+    run.fetch()
+    assert run.content() == undisturbed[0].content() and run.leftovers() == []
+    assert len(internet.requests(STORE)) == 2 * len(DAYS) + 1
+
+
 def test_a_half_that_the_provider_does_not_have_is_no_fault(internet, undisturbed, run, caplog) -> None:
     with caplog.at_level(logging.WARNING):
         run.fetch()

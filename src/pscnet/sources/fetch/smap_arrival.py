@@ -49,6 +49,8 @@ class Arrival:
         In which way it is another file than the catalogue announces, in words.
     proven : bool
         Whether it has the checksum that the catalogue announces.
+    tagged : bool
+        Whether its MD5, or that of its parts, is the store's ETag: then these are the bytes that the store has.
     """
 
     path: Path
@@ -56,6 +58,7 @@ class Arrival:
     sha256: str
     problem: str | None
     proven: bool
+    tagged: bool = False
 
 
 def fetch_granule(
@@ -117,7 +120,8 @@ def fetch_granule(
     except requests.HTTPError as error:
         raise _refusal(granule, error) from None
     problem = _problem(granule, part, received)
-    return Arrival(part, received.size, received.sha256, problem, problem is None and verifiable(granule))
+    proven = problem is None and verifiable(granule)
+    return Arrival(part, received.size, received.sha256, problem, proven, _tagged(received))
 
 
 def _verdict(error: BaseException) -> float | None:
@@ -143,6 +147,12 @@ def _refusal(granule: Granule, error: requests.HTTPError) -> FetchError:
         return failure(AbsentError, granule.name, expected, describe(error), remedy)
     remedy = f"see that the application of NSIDC is approved for the account (https://{EARTHDATA_HOST}, Applications)"
     return failure(RefusedError, granule.name, "leave to download", describe(error), remedy)
+
+
+def _tagged(received: Received) -> bool:
+    """Whether the store's ETag is a hash of the bytes, which it need not be: single uploads have their MD5 there."""
+    digest, _, parts = (received.etag or "").strip('"').lower().partition("-")
+    return digest == (received.part_md5s if parts else received.md5)
 
 
 def _problem(granule: Granule, part: Path, received: Received) -> str | None:

@@ -68,7 +68,7 @@ class Provider:
         self.folder, self.product = folder, PRODUCTS[product]
         self.downloads: list[str] = []
         self.searches = 0
-        self.announced = True
+        self.announced = self.tagged = True
         self.surprises: dict[str, list[Callable[[Path], None]]] = {}
         folder.mkdir()
         for day in DAYS:
@@ -100,7 +100,8 @@ class Provider:
         progress.bytes(len(content))
         problem = checksum_problem(granule, part)
         digest = hashlib.sha256(content).hexdigest()
-        return Arrival(part, len(content), digest, problem, problem is None and verifiable(granule))
+        proven = problem is None and verifiable(granule)
+        return Arrival(part, len(content), digest, problem, proven, self.tagged)
 
 
 @pytest.fixture
@@ -233,6 +234,17 @@ def test_a_half_day_without_checksum_is_kept_when_it_comes_twice(provider, fetch
     assert sorted(provider.downloads.count(provider.name(day)) for day in DAYS) == [1, 2, 2]
     with h5py.File(tmp_path / "archive" / made.files[1].path) as file:
         assert all(group in file for group, _ in HALVES.values()), "the whole one of the second time"
+
+
+def test_bytes_without_any_checksum_are_kept_when_they_come_twice(provider, fetch, tmp_path, caplog):
+    provider.announced = provider.tagged = False
+    provider.surprises[DAYS[0]] = [lambda part: part.write_bytes(part.read_bytes() + b"more")]
+    made = fetch()
+    assert sorted(provider.downloads.count(provider.name(day)) for day in DAYS) == [2, 2, 3]
+    for member in made.files:
+        granule = provider.folder / member.provider_id
+        assert (tmp_path / "archive" / member.path).read_bytes() == granule.read_bytes()
+    assert "to see whether the same comes" in caplog.text
 
 
 def test_a_refusal_ends_the_month_and_an_absent_granule_does_not(provider, fetch, tmp_path):
