@@ -63,7 +63,7 @@ class State:
 
     def intend(self) -> None:
         """A job is about to be submitted."""
-        self._set(intent=now(), id=None)
+        self._set(intent=now())
 
     def withdraw(self) -> None:
         """The submission was refused: there is no job."""

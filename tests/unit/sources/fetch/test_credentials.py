@@ -109,6 +109,7 @@ def test_earthdata_named_netrc(home, monkeypatch):
     [
         (None, ["EARTHDATA_TOKEN", "users/new", "machine urs.earthdata.nasa.gov"]),
         ("machine elsewhere login a password b\n", ["no entry for urs.earthdata.nasa.gov"]),
+        ("machine urs.earthdata.nasa.gov login fay\n", ["no entry for urs.earthdata.nasa.gov"]),
         ("machine urs.earthdata.nasa.gov login fay pasword geheim\n", ["line 1"]),
     ],
 )

@@ -158,8 +158,11 @@ def test_larger_box_fetches_again_and_smaller_one_does_not(service, fetch, fine)
     larger = fetch(("t2m",), lat=(29.9, 30.4))
     assert len(service.asked) == 2
     assert [member.request["area"] for member in larger.files] == [[30.4, 90.0, 29.9, 90.5]]
+    for south in (29.8, 29.7, 29.6, 29.5):
+        fetch(("t2m",), lat=(south, 30.4))
+    service.asked.clear()
     assert [member.request["area"] for member in fetch(("t2m",)).files] == [[30.4, 90.0, 30.0, 90.5]]
-    assert len(service.asked) == 2
+    assert service.asked == []
 
 
 def test_requests_stay_below_the_configured_size(service, fetch):
@@ -179,6 +182,17 @@ def test_refused_size_is_cut_in_two_and_remembered(service, fetch, tmp_path):
     again = fetch()
     assert len(service.asked) == 1, "what was refused once is not tried again"
     assert contents(tmp_path) == files and {m.path for m in again.files} == {m.path for m in made.files}
+
+
+def test_refused_size_is_remembered_before_anything_arrived(service, fetch):
+    service.limit = 224
+    service.errors = {name: UnavailableError(f"{name}: gone.") for name in NAMES}
+    with pytest.raises(UnavailableError):
+        fetch()
+    service.errors = {}
+    service.asked.clear()
+    fetch()
+    assert max(map(fields, service.asked)) == 224
 
 
 def test_what_was_done_before_a_stop_is_kept_and_the_end_is_the_same(service, fetch, tmp_path):

@@ -94,6 +94,7 @@ def test_edges_are_one_step_of_the_accumulations(edge, period, stamp, day, time)
         ((32.0, 32.9), (91.0, 91.9), [32.9, 91.0, 32.0, 91.9]),
         ((32.05, 32.84), (-0.15, 91.91), [32.9, -0.2, 32.0, 92.0]),
         (np.arange(320, 330) * 0.1, np.arange(910, 920) * 0.1, [32.9, 91.0, 32.0, 91.9]),  # with rounding errors
+        ((31.9999999, 32.9000001), (90.9999999, 91.9000001), [32.9, 91.0, 32.0, 91.9]),
     ],
 )
 def test_area_holds_the_box_on_whole_nodes(lat, lon, area):
@@ -102,6 +103,8 @@ def test_area_holds_the_box_on_whole_nodes(lat, lon, area):
 
 def test_halves_are_the_whole(request_of):
     single = {**request_of, "variable": request_of["variable"][:1]}
+    assert [shorts(half) for half in halve(request_of)] == [["swvl1", "swvl2"], ["t2m"]]
+    assert [len(half["day"]) for half in halve(single)] == [15, 14]
     for request in (request_of, single, {**single, "day": ["07"]}):
         first, second = halve(request)
         assert cells(first) | cells(second) == cells(request)

@@ -46,6 +46,23 @@ def test_kept_file_is_there_recorded_and_its_part_is_gone(archive):
     assert archive.check_all() == []
 
 
+def test_bytes_are_on_the_disk_before_the_file_has_its_name(archive, monkeypatch):
+    true_sync, synced = os.fsync, []
+    monkeypatch.setattr(room.os, "fsync", lambda handle: (synced.append(os.fstat(handle).st_ino), true_sync(handle)))
+    part = archive.part("a.nc")
+    part.write_bytes(b"whole")
+    number = part.stat().st_ino
+    true_replace = os.replace
+
+    def replace(source, target):
+        assert Path(source) != part or number in synced
+        true_replace(source, target)
+
+    monkeypatch.setattr(room.os, "replace", replace)
+    archive.keep(part, PATH, source="era5_land", month=MONTH)
+    assert (archive.archive / PATH).stat().st_ino == number
+
+
 def test_records_are_sorted_and_one_for_each_path(archive):
     for path in ("era5_land/2016/b.nc", PATH, PATH):
         keep(archive, path=path)
@@ -62,10 +79,10 @@ def test_another_content_under_the_same_name_never_destroys_the_first(archive):
 
 @pytest.mark.parametrize("change", ["shorter", "other bytes"])
 def test_changed_file_is_put_aside_with_the_reason(archive, change):
-    keep(archive, url="https://store/a.nc")
+    record = keep(archive, url="https://store/a.nc")
     file = archive.archive / PATH
     file.write_bytes(b"who" if change == "shorter" else b"whale")
-    os.utime(file, ns=(1, 1))
+    os.utime(file, ns=(1, record.mtime_ns if change == "shorter" else 1))
     assert [path for path, _ in archive.check_all()] == [PATH]
     assert archive.good("era5_land", MONTH) == [] == archive.records("era5_land", MONTH)
     aside = quarantined(archive)
