@@ -138,12 +138,12 @@ class _Errands:
         return Path("smap") / f"{self.product.name}.{self._version}" / self._month[:4]
 
     def _good(self) -> dict[str, Record]:
-        """The good files of the month, by day or time, of the version and with the cells and fields wanted."""
+        """The good files of the month, by day or time: of the version, with the cells and fields wanted, the newest."""
         found = {}
         for record in self._ledger.good(self.product.source, self._month):
             when = when_of(record.provider_id, self.product)
             if when and Path(record.path).parent == self._folder and self._serves(record):
-                found.setdefault(when, record)
+                found[when] = record  # the records come in order of their names, and so of their releases
         return {when: found[when] for when in expected(self.product, self._month) if when in found}
 
     def _serves(self, record: Record) -> bool:

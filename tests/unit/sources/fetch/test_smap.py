@@ -17,6 +17,7 @@ from pscnet.grids import EASE2_GRIDS, ease2_grid
 from pscnet.sources import manifest
 from pscnet.sources.fetch import DamagedError, RefusedError, UnavailableError, failure, smap
 from pscnet.sources.fetch.granules import PRODUCTS, Granule
+from pscnet.sources.fetch.ledger import Ledger
 from pscnet.sources.fetch.smap import covers, fetch_month, window_of
 from pscnet.sources.fetch.smap_arrival import AbsentError, Arrival, checksum_problem, verifiable
 from pscnet.sources.smap_granule import DATASETS, HALVES, J2000
@@ -175,6 +176,15 @@ def test_a_complete_month_asks_nobody(provider, fetch, monkeypatch):
     fetch()
     fetch()
     assert (provider.searches, len(provider.downloads)) == (1, len(DAYS))
+
+
+def test_of_two_good_files_of_a_day_the_newer_release_counts(provider, fetch, tmp_path):
+    old = fetch().files[0]
+    new = old.path.replace("_001.h5", "_002.h5")
+    (tmp_path / "archive" / new).write_bytes((tmp_path / "archive" / old.path).read_bytes())
+    Ledger(tmp_path / "archive").adopt(new, source="smap", month=MONTH, provider_id=Path(new).name)
+    assert fetch().files[0].path == new
+    assert len(fetch().files) == len(DAYS)
 
 
 def test_files_without_record_are_verified_and_taken_up(provider, fetch, tmp_path):
