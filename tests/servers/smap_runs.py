@@ -41,7 +41,7 @@ class Run:
 
     def fetch(self, month: str = MONTH) -> manifest.Manifest:
         """Fetch the month; its manifest."""
-        output, state = self.folder / f"{self.source}_{month}.json", self.folder / f"{month}.state"
+        output, state = (self.folder / f"{self.source}_{month}.{suffix}" for suffix in ("json", "state"))
         fetch_month(self.archive, self.source, month, LAT, LON, self.settings, output, state, 3)
         assert state.read_text().strip() == "3"
         return manifest.read(output)

@@ -11,6 +11,7 @@ import re
 import shutil
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import h5py
@@ -421,6 +422,47 @@ def test_more_than_two_thousand_granules_in_one_search(internet, faults, undistu
     assert [record.query["page_size"] for record in pages] == [["2000"], ["2000"]]
     assert len(internet.requests(STORE)) == len(DAYS)
     assert run.content() == undisturbed[0].content()
+
+
+@pytest.mark.parametrize("seed", [3, 5])
+def test_many_faults_together(seed, net, world, undisturbed, run) -> None:
+    """All that a fetch gets over, by chance; a granule that is wrong three times in a row takes a second run."""
+    run.settings["retry"]["give_up_after_hours"] = 30 / 3600
+    edl = Earthdata(world, Faults(seed, tuple(RECOVERED), 0.12), days=DAYS)
+    net(edl)
+    for _ in range(3):
+        try:
+            run.fetch()
+            break
+        except DamagedError:
+            continue
+    assert sum(edl.faults.taken.values()) >= 3
+    assert run.content() == undisturbed[0].content() and run.leftovers() == []
+
+
+def test_a_catalogue_that_grows_while_it_is_read_is_read_again(net, world, undisturbed, run) -> None:
+    class Growing(Earthdata):
+        """Older versions, which come first, turn up when the granules have been counted."""
+
+        def _search(self, request: Request) -> Answer:
+            if request.first("page_size") != "0" and not self.faults.taken["cmr_duplicates"]:
+                self.faults.plant("cmr_duplicates")
+            return super()._search(request)
+
+    edl = Growing(world, days=DAYS)
+    net(edl)
+    run.fetch()
+    assert edl.faults.taken["cmr_duplicates"] == 1
+    assert run.content() == undisturbed[0].content()
+
+
+def test_downloads_at_once_holds_for_all_products_together(internet, run) -> None:
+    run.settings["smap"]["downloads_at_once"] = 1
+    other = Run(run.folder, "smap_e", run.settings)
+    with Watch(run) as watch, ThreadPoolExecutor(2) as pool:
+        made = list(pool.map(Run.fetch, (run, other)))
+    assert [len(manifest.files) for manifest in made] == [len(DAYS), len(FINE_DAYS)]
+    assert watch.most == 1
 
 
 @pytest.mark.parametrize(("source", "product"), [("smap_e", "SPL3SMP_E"), ("smap_l4", "SPL4SMGP")])

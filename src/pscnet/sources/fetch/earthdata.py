@@ -265,6 +265,7 @@ def _found(
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # earthaccess calls what it has deprecated itself
             items = query.get(hits) if hits else []
+        after = query.hits()
         number = len({item["meta"]["concept-id"] for item in items if item["umm"] is not None})
     except RuntimeError as error:
         # earthaccess keeps the status only in the error behind its own.
@@ -275,6 +276,9 @@ def _found(
         raise requests.HTTPError(text, response=behind.response) from None
     except (KeyError, TypeError) as error:
         raise Unsettled(f"the catalogue's answer has another form than known ({error!r})") from None
+    if after != hits:
+        # Of a catalogue that grew, the pages hold the first granules, as many as had been counted.
+        raise Unsettled(f"the catalogue changed while it was read: {hits} granules, then {after}")
     if number != hits:
         raise Unsettled(f"the catalogue gave {number} of the {hits} granules that it announced")
     return items
