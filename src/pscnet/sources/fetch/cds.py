@@ -234,8 +234,6 @@ class _Errand:
             answer = process.estimate_costs(self._request)
             cost, limit = float(answer["cost"]), float(answer["limit"])
         except (requests.RequestException, AssertionError, KeyError, TypeError, ValueError) as error:
-            if isinstance(error, requests.HTTPError) and error.response.status_code in (400, 422):
-                raise  # invalid, whoever is asked
             LOG.info("%s: the service gave no estimate of the cost (%s)", self._what, type(error).__name__)
             return
         if cost > limit:

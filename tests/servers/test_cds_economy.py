@@ -1,0 +1,108 @@
+"""No job, no question and no byte more than needed, also where several faults meet."""
+
+from __future__ import annotations
+
+import pytest
+
+from pscnet.sources.fetch import RefusedError, UnavailableError
+from tests.servers.cds import HOST, Cds
+from tests.servers.cds_scene import ALWAYS, REQUESTS, Place, Scene
+from tests.servers.faults import Faults
+
+
+@pytest.fixture
+def scene(world, net, tmp_path) -> Scene:
+    cds = Cds(world, Faults(), queue=0.02, work=0.02)
+    return Scene(cds, net(cds), Place(tmp_path / "run"))
+
+
+def lists_of_jobs(scene: Scene) -> int:
+    return len([record for record in scene.net.requests(HOST, "GET") if record.path.endswith("/v1/jobs")])
+
+
+def submissions(scene: Scene) -> list[int]:
+    """Statuses with which submissions were answered."""
+    return [record.status for record in scene.net.requests(HOST, "POST") if record.path.endswith("/execution")]
+
+
+def sent(scene: Scene) -> int:
+    return sum(record.sent for record in scene.downloads())
+
+
+def size(scene: Scene) -> int:
+    return sum(path.stat().st_size for path in scene.place.paths())
+
+
+def test_undisturbed_month(scene):
+    scene.place.fetch()
+    assert submissions(scene) == [201] * REQUESTS
+    assert lists_of_jobs(scene) == 0
+    assert (len(scene.downloads()), sent(scene)) == (REQUESTS, size(scene))
+
+
+def test_job_that_came_to_nothing_is_not_taken_for_the_one_whose_answer_was_lost(scene):
+    scene.faults.plant("cds_post_answer_lost", ALWAYS)
+    scene.faults.plant("cds_results_expired")
+    scene.place.fetch()
+    assert len(scene.cds.jobs) == REQUESTS + 1
+    assert len([job for job in scene.cds.jobs if job.expired]) == 1
+    assert scene.cds.needless == []
+
+
+def test_refused_submission_leaves_nothing_to_look_for(scene):
+    scene.faults.plant("cds_403_licence", ALWAYS)
+    with pytest.raises(RefusedError):
+        scene.place.fetch()
+    scene.faults.clear()
+    scene.place.fetch()
+    assert lists_of_jobs(scene) == 0
+
+
+def test_costly_request_is_cut_before_it_is_submitted(scene):
+    scene.cds.limit = 300
+    scene.place.fetch()
+    assert set(submissions(scene)) == {201}
+
+
+def test_file_with_the_announced_checksum_is_bad_at_once(scene):
+    """The service's own file lacks a day: to download it again would be in vain."""
+    scene.faults.plant("cds_day_missing")
+    scene.place.fetch()
+    assert len(scene.downloads()) == REQUESTS + 1
+
+
+def test_checksum_that_disagrees_costs_one_more_download(scene):
+    scene.faults.plant("cds_wrong_checksum", ALWAYS)
+    scene.place.fetch()
+    assert sent(scene) == 2 * size(scene)
+    assert len(scene.cds.jobs) == REQUESTS
+
+
+def test_wrong_size_beside_a_right_checksum_costs_nothing(scene):
+    scene.faults.plant("cds_wrong_size", ALWAYS)
+    scene.place.fetch()
+    assert sent(scene) == size(scene)
+
+
+def test_cut_download_is_resumed_by_the_next_run(scene):
+    """Silence ends the first run in the middle of a file; the second one asks for the rest alone."""
+    scene.faults.plant("cds_stall", ALWAYS)
+    with pytest.raises(UnavailableError):
+        scene.place.fetch(give_up=0.3)
+    before = sent(scene)
+    assert before > 0 and scene.place.leftovers()
+    scene.faults.clear()
+    scene.place.fetch()
+    assert sent(scene) <= size(scene) + REQUESTS
+    assert len(scene.cds.jobs) == REQUESTS
+
+
+def test_queued_jobs_are_picked_up_run_after_run(scene):
+    scene.cds.pace(queue=100.0, work=0.1)
+    for _ in range(3):
+        with pytest.raises(UnavailableError, match="picked up"):
+            scene.place.fetch(deadline=0.2)
+    for job in scene.cds.jobs:
+        job.queue = 0.0
+    scene.place.fetch()
+    assert submissions(scene) == [201] * REQUESTS
