@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from pscnet.sources import manifest
 from pscnet.sources.fetch import RefusedError, UnavailableError
+from pscnet.sources.fetch.cds_state import State
 from tests.servers.cds import HOST, Cds
 from tests.servers.cds_scene import ALWAYS, REQUESTS, Place, Scene
 from tests.servers.faults import Faults
@@ -40,13 +42,21 @@ def test_undisturbed_month(scene):
     assert (len(scene.downloads()), sent(scene)) == (REQUESTS, size(scene))
 
 
-def test_job_that_came_to_nothing_is_not_taken_for_the_one_whose_answer_was_lost(scene):
-    scene.faults.plant("cds_post_answer_lost", ALWAYS)
-    scene.faults.plant("cds_results_expired")
+def test_job_that_came_to_nothing_is_not_looked_at_again(scene):
+    """Its results have expired, and a new intention was stored when the process died: the list still shows it."""
     scene.place.fetch()
-    assert len(scene.cds.jobs) == REQUESTS + 1
-    assert len([job for job in scene.cds.jobs if job.expired]) == 1
-    assert scene.cds.needless == []
+    lost = manifest.read(scene.place.output()).files[0]
+    (scene.place.archive / lost.path).unlink()
+    job = next(job for job in scene.cds.jobs if job.id == lost.provider_id)
+    job.expired = True
+    state = State(scene.place.archive, lost.request)
+    state.over("its results have expired")
+    state.intend()
+    scene.net.log.clear()
+    scene.place.fetch()
+    assert lists_of_jobs(scene) > 0
+    assert [record for record in scene.net.log if job.id in record.path] == []
+    assert submissions(scene) == [201]
 
 
 def test_refused_submission_leaves_nothing_to_look_for(scene):
