@@ -35,10 +35,6 @@ except ConfigError as error:
     raise WorkflowError(f"The configuration cannot be run:\n{error}") from None
 
 
-if PLAN.config.source == "archive" and (gaps := PLAN.archive_gaps()):
-    logger.warning(gaps)
-
-
 wildcard_constraints:
     run=re.escape(PLAN.run),
     month=r"\d{4}-\d{2}",
@@ -48,11 +44,6 @@ wildcard_constraints:
     grid_from="[A-Za-z0-9]+",
     grid_to="[A-Za-z0-9]+",
     model=re.escape(PLAN.config.model.name),
-
-
-localrules:
-    all,
-    fetch,
 
 
 # A finished run is a tested run: products are wanted together with their checks and scores.

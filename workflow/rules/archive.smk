@@ -2,6 +2,10 @@
 # what the folder holds of a month stands in their place.
 
 
+if gaps := PLAN.archive_gaps():
+    logger.warning(gaps)
+
+
 rule archive_manifest:
     input:
         code=code_of("archive_manifest"),

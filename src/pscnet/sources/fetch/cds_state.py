@@ -18,8 +18,9 @@ import logging
 from collections.abc import Mapping
 from pathlib import Path
 
+from pscnet.sources.atomic import write_durably
 from pscnet.sources.fetch.era5_requests import DATASET, key
-from pscnet.sources.fetch.ledger import now, write_durably
+from pscnet.sources.fetch.ledger import now
 
 LOG = logging.getLogger(__name__)
 

@@ -25,6 +25,7 @@ from pathlib import Path
 
 from pscnet.sources import complaint
 from pscnet.sources import manifest as manifests
+from pscnet.sources.atomic import sync, write_durably
 from pscnet.sources.fetch.locks import exclusive
 from pscnet.sources.fetch.parts import discard
 from pscnet.sources.fetch.secrets import public_url, redact
@@ -98,6 +99,8 @@ class Ledger:
     def good(self, source: str, month: str, full: bool = False) -> list[Record]:
         """The records whose files are there and unchanged; the others are dropped, their files quarantined.
 
+        What was known of a dropped file is kept aside: should the same bytes come again, they get their record back.
+
         Parameters
         ----------
         source, month : str
@@ -121,7 +124,8 @@ class Ledger:
                 else:
                     LOG.warning("%s is no longer in the archive and will be fetched again", record.path)
             if after != before:
-                self._write(file, after)
+                kept = {record.path for record in after}
+                self._write(file, after, [record for record in before if record.path not in kept])
             return after
 
     def keep(
@@ -163,7 +167,7 @@ class Ledger:
         """
         part, final = Path(part), manifests.confined(self.archive, str(path), part)
         final.parent.mkdir(parents=True, exist_ok=True)
-        _sync(part)
+        sync(part)
         stat = part.stat()
         record = Record(
             path=final.relative_to(self.archive).as_posix(),
@@ -191,9 +195,9 @@ class Ledger:
                 return record
             if final.exists():
                 self.quarantine(final, source, "it gave way to a newly fetched and verified file with other bytes")
-            self._add(file, record)
+            record = self._add(file, record)
             os.replace(part, final)
-            _sync(final.parent)
+            sync(final.parent)
             discard(part)  # what is known of a part outlives it
         return record
 
@@ -267,22 +271,6 @@ class Ledger:
             if after != before:
                 self._write(file, after)
 
-    def check_all(self, full: bool = True) -> list[tuple[str, str]]:
-        """Compare every recorded file with its record, changing nothing.
-
-        Returns
-        -------
-        list of (path, problem)
-            Paths relative to the archive.
-        """
-        found = []
-        for file in sorted((self.archive / ".fetch" / "files").glob("*/*.json")):
-            for record in self._read(file):
-                problem = self._look(record, full)[1]
-                if problem is not None:
-                    found.append((record.path, problem))
-        return found
-
     def _look(self, record: Record, full: bool) -> tuple[Record, str | None]:
         """The record as it should be now, and what is wrong with its file."""
         path = self.archive / record.path
@@ -309,49 +297,38 @@ class Ledger:
         with exclusive(file.with_suffix(".lock")):
             yield file
 
-    def _read(self, file: Path) -> list[Record]:
+    def _read(self, file: Path, which: str = "files") -> list[Record]:
+        """The records of good files, or (``lost``) of those that were good once."""
         try:
             content = json.loads(file.read_text(encoding="utf-8"))
-            return [Record(**entry) for entry in content["files"]]
+            return [Record(**entry) for entry in ({"lost": []} | content)[which]]
         except FileNotFoundError:
             return []
         except (ValueError, KeyError, TypeError) as error:
             LOG.warning("%s cannot be read (%s): the files that it lists will be verified anew", file, error)
             return []
 
-    def _add(self, file: Path, record: Record) -> None:
+    def _add(self, file: Path, record: Record) -> Record:
+        """Record a file; one that was lost, and came again as it was, as it was recorded before."""
+        for lost in self._read(file, "lost"):
+            if (lost.path, lost.sha256) == (record.path, record.sha256):
+                record = replace(lost, mtime_ns=record.mtime_ns)
         others = [entry for entry in self._read(file) if entry.path != record.path]
         self._write(file, sorted([*others, record], key=lambda entry: entry.path))
+        return record
 
-    def _write(self, file: Path, records: Sequence[Record]) -> None:
-        write_durably(file, {"files": [asdict(record) for record in records]})
+    def _write(self, file: Path, records: Sequence[Record], dropped: Sequence[Record] = ()) -> None:
+        """Write the records of good files, and of those that were good once."""
+        gone = {entry.path: entry for entry in [*self._read(file, "lost"), *dropped]}
+        for record in records:
+            gone.pop(record.path, None)
+        content = {"files": [asdict(entry) for entry in records], "lost": [asdict(entry) for entry in gone.values()]}
+        write_durably(file, content)
 
 
 def now() -> str:
     """The time in UTC, ISO 8601 to the second."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def write_durably(path: Path, content: object) -> None:
-    """Write JSON so that a kill or a power cut leaves the old content or the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    with open(part, "w", encoding="utf-8") as stream:
-        json.dump(content, stream, indent=1)
-        stream.write("\n")
-        stream.flush()
-        os.fsync(stream.fileno())
-    os.replace(part, path)
-    _sync(path.parent)
-
-
-def _sync(path: Path) -> None:
-    """Have the operating system put a file, or a folder's list of names, on the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def to_members(records: Iterable[Record], variables: Sequence[str] | None = None) -> list[manifests.Member]:

@@ -43,7 +43,6 @@ def test_kept_file_is_there_recorded_and_its_part_is_gone(archive):
     )
     assert record.sha256 == manifest.hash_file(archive.archive / PATH)
     assert list((archive.archive / ".fetch" / "parts").iterdir()) == []
-    assert archive.check_all() == []
 
 
 def test_bytes_are_on_the_disk_before_the_file_has_its_name(archive, monkeypatch):
@@ -83,7 +82,6 @@ def test_changed_file_is_put_aside_with_the_reason(archive, change):
     file = archive.archive / PATH
     file.write_bytes(b"who" if change == "shorter" else b"whale")
     os.utime(file, ns=(1, record.mtime_ns if change == "shorter" else 1))
-    assert [path for path, _ in archive.check_all()] == [PATH]
     assert archive.good("era5_land", MONTH) == [] == archive.records("era5_land", MONTH)
     aside = quarantined(archive)
     assert set(aside) == {"a.nc", "a.nc.reason.txt"}
@@ -95,9 +93,7 @@ def test_only_the_full_look_sees_what_kept_its_size_and_time(archive):
     file = archive.archive / PATH
     file.write_bytes(b"whale")
     os.utime(file, ns=(record.mtime_ns, record.mtime_ns))
-    assert archive.check_all(full=False) == []
     assert archive.good("era5_land", MONTH) == [record]
-    assert len(archive.check_all()) == 1
     assert archive.good("era5_land", MONTH, full=True) == []
     assert quarantined(archive)["a.nc"] == b"whale"
 
@@ -112,9 +108,25 @@ def test_touched_file_is_hashed_once_and_stays(archive):
 def test_lost_file_loses_its_record(archive):
     keep(archive)
     (archive.archive / PATH).unlink()
-    assert archive.check_all() == [(PATH, "the file is gone")]
     assert archive.good("era5_land", MONTH) == [] == archive.records("era5_land", MONTH)
     assert not (archive.archive / ".quarantine").exists()
+
+
+def test_a_lost_file_that_comes_again_as_it_was_has_its_record_back(archive):
+    """What followed from it need not be made again: its manifest is the same."""
+    first = keep(archive, provider_id="job 1", url="https://store/1", fetched_at="2026-01-01T00:00:00Z")
+    (archive.archive / PATH).unlink()
+    assert archive.good("era5_land", MONTH) == []
+    again = keep(archive, provider_id="job 2", url="https://store/2", fetched_at="2026-02-02T00:00:00Z")
+    assert (again.provider_id, again.url, again.fetched_at) == (first.provider_id, first.url, first.fetched_at)
+    assert archive.good("era5_land", MONTH) == [again]
+
+
+def test_a_lost_file_that_comes_again_otherwise_has_a_record_of_its_own(archive):
+    keep(archive, fetched_at="2026-01-01T00:00:00Z")
+    (archive.archive / PATH).unlink()
+    assert archive.good("era5_land", MONTH) == []
+    assert keep(archive, b"other", fetched_at="2026-02-02T00:00:00Z").fetched_at == "2026-02-02T00:00:00Z"
 
 
 def test_kill_between_record_and_rename_leaves_part_and_no_file(archive, monkeypatch):
