@@ -33,6 +33,9 @@ SECONDS = 515_338_200.0
 
 ETAG = '"0123456789abcdef"'
 
+#: A fast line to a provider [byte/s], beside the loopback's own pace, which no line has.
+LINE = 50e6
+
 
 def make(path: Path) -> None:
     """Write the granule."""
@@ -73,8 +76,13 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(self.path_of_file.stat().st_size))
         self.send_header("ETag", ETAG)
         self.end_headers()
+        begun, sent = time.monotonic(), 0
         with open(self.path_of_file, "rb") as file:
-            shutil.copyfileobj(file, self.wfile, 2**20)
+            while block := file.read(2**20):
+                self.wfile.write(block)
+                sent += len(block)
+                if self.path.startswith("/line/"):
+                    time.sleep(max(0.0, begun + sent / LINE - time.monotonic()))
 
     def log_message(self, *_: object) -> None:
         """Say nothing."""
@@ -133,14 +141,18 @@ def main() -> None:
         size = (folder / NAME).stat().st_size / 1e6
         server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        url = f"http://127.0.0.1:{server.server_port}/{NAME}"
-        found = {work: json.loads(child(work, url, scratch)) for work in works}
+        url = f"http://127.0.0.1:{server.server_port}"
+        found = {work: json.loads(child(work, f"{url}/{NAME}", scratch)) for work in works}
+        line = {work: json.loads(child(work, f"{url}/line/{NAME}", scratch))["seconds"] for work in works[1:]}
         server.shutdown()
     bare, plain = found["import alone"]["megabytes"], found["plain transfer"]["seconds"]
     for work, one in found.items():
         text = f"one SPL4SMGP granule of {size:.0f} MB, {work:16s}: peak {one['megabytes']:4.0f} MB"
         text += f" ({one['megabytes'] - bare:+4.0f} MB)"
         print(text + ("" if work == works[0] else f", {one['seconds']:5.2f} s = {one['seconds'] / plain:.2f} x plain"))
+    for work in works[2:]:
+        ratio = line[work] / line[works[1]]
+        print(f"the same over a line of {LINE / 1e6:.0f} MB/s, {work:16s}: {line[work]:5.2f} s = {ratio:.2f} x plain")
     print(f"one SPL4SMGP granule: {found['receive and crop']['kept']:.2f} MB of it are kept")
 
 
