@@ -29,14 +29,14 @@ demo: $(VENV)/demo.stamp
 	@printf '\n%s\n' 'The demo is complete:'
 	@for path in results/demo/product results/demo/report.html results/demo/scores.csv results/demo/scores.json; do \
 	    test -e $$path || { echo "$$path is missing"; exit 1; }; done
-	@printf '  %-9s%s\n' product "$(CURDIR)/results/demo/product/" report "$(CURDIR)/results/demo/report.html" \
+	@printf '  %-11s%s\n' product "$(CURDIR)/results/demo/product/" report "$(CURDIR)/results/demo/report.html" \
 	    scores "$(CURDIR)/results/demo/scores.csv (and .json)"
 
 demo_fetch: $(VENV)/test.stamp
 	$(BIN)/python -m tests.servers --configfile config/demo_fetch.yaml -- \
 	    snakemake --cores $(CORES) --configfile config/demo_fetch.yaml
 	@printf '\n%s\n' 'The demo of fetching is complete:'
-	@printf '  %-9s%s\n' archive "$(CURDIR)/build/demo_fetch/archive/" manifests "$(CURDIR)/build/demo_fetch/manifests/" \
+	@printf '  %-11s%s\n' archive "$(CURDIR)/build/demo_fetch/archive/" manifests "$(CURDIR)/build/demo_fetch/manifests/" \
 	    product "$(CURDIR)/results/demo_fetch/product/" logs "$(CURDIR)/logs/fetch_*/"
 
 test: $(VENV)/test.stamp
