@@ -12,6 +12,7 @@ from ecmwf.datastores import Client
 
 from pscnet.sources.fetch.credentials import CdsAccount
 from pscnet.sources.fetch.secrets import redact
+from pscnet.sources.fetch.sessions import Session
 from pscnet.sources.fetch.settings import Patience
 
 LOG = logging.getLogger(__name__)
@@ -47,16 +48,10 @@ def connect(account: CdsAccount, patience: Patience) -> Client:
             debug_callback=drop,
             warning_callback=tell,
             error_callback=tell,
-            session=quiet_session(),
+            session=Session(home=account.url),
         ).client
 
 
 def quiet_session() -> requests.Session:
-    """A session that sends no password of the user's netrc file: none of it is for these hosts."""
-    session = requests.Session()
-    session.auth = _as_is
-    return session
-
-
-def _as_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    return request
+    """A session for the store of the service's files, to which no credentials go."""
+    return Session()
