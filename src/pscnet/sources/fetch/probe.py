@@ -23,6 +23,7 @@ from pscnet.sources.fetch.credentials import EARTHDATA_HOST, CdsAccount, Earthda
 from pscnet.sources.fetch.earthdata import Earthdata
 from pscnet.sources.fetch.era5_requests import DATASET
 from pscnet.sources.fetch.retry import describe
+from pscnet.sources.fetch.sessions import Session
 from pscnet.sources.fetch.settings import Patience
 
 #: The licence under which ERA5-Land stands since July 2025, as the service calls it.
@@ -92,7 +93,8 @@ def _required(account: CdsAccount) -> set[str]:
     """Licences that the catalogue names for the dataset; empty where it does not answer in the form known."""
     try:
         url = f"{account.url}/catalogue/v1/collections/{DATASET}"
-        answer = requests.get(url, timeout=BRIEF.stall, auth=lambda request: request)
+        with Session() as session:
+            answer = session.get(url, timeout=BRIEF.stall)
         links = answer.json().get("links", []) if answer.ok else []
         found = [re.search(r"/licences/([^/]+)/", str(link.get("href"))) for link in links if link["rel"] == "license"]
     except (requests.RequestException, ValueError, KeyError, TypeError, AttributeError):

@@ -37,7 +37,7 @@ def test_licences_that_the_catalogue_names(monkeypatch, links, expected):
     answer = requests.Response()
     answer.status_code = 200
     answer.json = lambda: {"links": links}
-    monkeypatch.setattr(requests, "get", lambda url, **options: answer)
+    monkeypatch.setattr(requests.Session, "get", lambda self, url, **options: answer)
     assert probe._required(CdsAccount("https://host/api", "planted", "here")) == expected
 
 

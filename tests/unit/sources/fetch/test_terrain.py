@@ -22,7 +22,7 @@ from pscnet.sources.fetch.terrain import fetch_terrain
 from tests.servers.fast import FAST
 from tests.servers.internet import UNSET, Answer, Internet, Request, ranged
 
-HOST = "elevation.example.org"
+HOST, STORE = "elevation.example.org", "store.example.org"
 URL = f"https://{HOST}/data/tibet%20one.tif"
 GRID = regular_grid((32.0, 32.9), (91.0, 91.9))
 
@@ -43,10 +43,12 @@ class Provider:
     content: bytes
     answers: list[Answer] = field(default_factory=list)
     asked: int = 0
-    hosts = (HOST,)
+    told: list[str | None] = field(default_factory=list)  # the Authorization of each request
+    hosts = (HOST, STORE)
 
     def answer(self, request: Request) -> Answer:
         self.asked += 1
+        self.told.append(request.headers.get("Authorization"))
         return self.answers.pop(0) if self.answers else ranged(request, self.content, '"one"')
 
 
@@ -203,3 +205,22 @@ def test_two_files_of_one_name_do_not_meet(run: Run, provider: Provider, tmp_pat
     assert len(run.files()) == 2
     records = json.loads((run.archive / ".fetch/files/terrain/static.json").read_text())["files"]
     assert len(records) == 2 and not os.path.exists(run.archive / ".quarantine")
+
+
+def test_no_password_is_sent_whatever_the_netrc_file_knows(
+    run: Run, provider: Provider, tmp_path: Path, monkeypatch
+) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("default login other password planted-password\n")
+    netrc.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(netrc))
+    provider.answers = [Answer(302, headers={"Location": f"https://{STORE}/one"})]
+    run(URL, sha(provider.content))
+    assert provider.told == [None, None]
+
+
+def test_a_redirect_away_from_encryption_is_refused(run: Run, provider: Provider) -> None:
+    provider.answers = [Answer(302, headers={"Location": f"http://{STORE}/one"})]
+    with pytest.raises(RefusedError, match="expected an encrypted connection"):
+        run(URL, sha(provider.content))
+    assert provider.asked == 1
