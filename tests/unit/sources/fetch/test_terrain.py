@@ -48,7 +48,7 @@ class Provider:
 
     def answer(self, request: Request) -> Answer:
         self.asked += 1
-        self.told.append(request.headers.get("Authorization"))
+        self.told.append(request.headers.get("authorization"))
         return self.answers.pop(0) if self.answers else ranged(request, self.content, '"one"')
 
 
