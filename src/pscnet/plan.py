@@ -211,11 +211,13 @@ class Plan:
         """The elevation file that the configuration names; nothing where it is an address, or is not named."""
         return [self.config.terrain] if self.config.terrain and not self.terrain_address else []
 
-    def smap_product(self, source: str) -> dict[str, Any]:
-        """What is fetched of a SMAP source: what decides on its files, and so on a rerun."""
+    def smap_product(self, source: str, month: str) -> dict[str, Any]:
+        """What is fetched of a month of a SMAP source: what decides on its files, and so on a rerun."""
         smap, product = self.config.fetch.smap, SMAP_SOURCES[source]
         kept = smap.l4_variables if product == "SPL4SMGP" else []
-        return {"product": product, "version": getattr(smap.versions, product), "variables": kept}
+        made = {"product": product, "version": getattr(smap.versions, product), "variables": kept}
+        without = [day for day in smap.without if day.startswith(month)]
+        return made | ({"without": without} if without else {})
 
     def repairs_file(self, source: str, month: str) -> str:
         """Where the number of :meth:`fetch_state` is kept."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import datetime
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
@@ -88,6 +89,25 @@ class FetchSmap(Section):
         ["sm_surface", "sm_rootzone", "soil_temp_layer1", "surface_temp"],
         description="Datasets of SPL4SMGP, group Geophysical_Data, that its crops keep.",
     )
+
+    without: list[str] = Field(
+        [],
+        description="Days (YYYY-MM-DD) to go without: not fetched, and listed as missing; for those that the provider "
+        "has lost or damaged.",
+    )
+
+    @field_validator("without", mode="before")
+    @classmethod
+    def _days(cls, days: Any) -> Any:
+        if not isinstance(days, list):
+            return days
+        days = [str(day) for day in days]  # YAML reads a bare day as a date
+        for day in days:
+            try:
+                datetime.strptime(day, "%Y-%m-%d")
+            except ValueError:
+                raise ValueError(f"{day!r} is no day: type it as 2017-03-05") from None
+        return sorted(set(days))
 
     @field_validator("products")
     @classmethod

@@ -16,6 +16,7 @@ FAST = {
         "versions": {"SPL3SMP": "009", "SPL3SMP_E": "006", "SPL4SMGP": "008"},
         "downloads_at_once": 3,
         "l4_variables": ["sm_surface", "sm_rootzone", "soil_temp_layer1", "surface_temp"],
+        "without": [],
     },
     "reserve_gb": 0,
 }

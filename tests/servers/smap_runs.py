@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from pscnet.sources import manifest
+from pscnet.sources.fetch.granules import OF_SOURCE, expected
 from pscnet.sources.fetch.smap import fetch_month
 from tests.servers.conftest import LAT, LON
 from tests.servers.earthdata import DATA, Earthdata
@@ -27,13 +28,20 @@ HALF = "2016-06-20"
 FINE_DAYS = ("2016-06-05", "2016-06-20")
 
 
+def sparse() -> dict:
+    """Settings for a month of which the provider has a few days only."""
+    settings = deepcopy(FAST)
+    settings["smap"]["without"] = [day for day in expected(OF_SOURCE["smap"], MONTH) if day not in DAYS]
+    return settings
+
+
 @dataclass
 class Run:
     """One archive, and fetches into it."""
 
     folder: Path
     source: str = "smap"
-    settings: dict = field(default_factory=lambda: deepcopy(FAST))
+    settings: dict = field(default_factory=sparse)
 
     @property
     def archive(self) -> Path:

@@ -237,6 +237,11 @@ def test_a_further_version_fetches_the_product_again(fetched):
 
 
 @slow
+def test_a_day_to_go_without_concerns_its_month_only(fetched):
+    assert jobs(fetched.space, "fetch", "--config", "fetch={smap: {without: [2016-07-05]}}") == {"fetch_smap": 1}
+
+
+@slow
 def test_a_month_more_fetches_itself_and_the_closing_step(fetched):
     assert jobs(fetched.space, "fetch", "--config", LONGER) == {
         "fetch_era5_land": 1,

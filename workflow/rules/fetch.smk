@@ -88,7 +88,7 @@ rule fetch_smap:
         archive=PLAN.config.archive,
         source="{source}",
         month="{month}",
-        product=lambda w: PLAN.smap_product(w.source),
+        product=lambda w: PLAN.smap_product(w.source, w.month),
         lat=PLAN.config.region.lat,
         lon=PLAN.config.region.lon,
         state_file=lambda w: PLAN.repairs_file(w.source, w.month),

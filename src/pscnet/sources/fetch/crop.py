@@ -15,9 +15,10 @@ attribute                                      meaning
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -103,6 +104,23 @@ def crop(
         except (OSError, RuntimeError) as error:
             raise _not_written(out, error) from error
     return window
+
+
+def window_of(window: Grid) -> dict[str, Any]:
+    """A window of an EASE-Grid 2.0 as plain values."""
+    rows, columns = window.shape
+    return {"grid": window.name, "row0": window.row0, "col0": window.col0, "rows": rows, "columns": columns}
+
+
+def covers(kept: Mapping[str, Any], window: Grid) -> bool:
+    """Whether the cells of a crop (:func:`window_of`) contain those of a window."""
+    wanted = window_of(window)
+    if set(kept) != set(wanted) or kept["grid"] != wanted["grid"]:
+        return False
+    return all(
+        kept[corner] <= wanted[corner] and kept[corner] + kept[size] >= wanted[corner] + wanted[size]
+        for corner, size in (("row0", "rows"), ("col0", "columns"))
+    )
 
 
 def _not_written(out: str | Path, error: Exception) -> Exception:

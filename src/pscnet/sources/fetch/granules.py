@@ -20,6 +20,9 @@ logger = logging.getLogger(__name__)
 #: Days without SMAP data, first and last: safe modes of the satellite, known to NSIDC.
 OUTAGES = (("2019-06-19", "2019-07-23"), ("2022-08-06", "2022-09-20"))
 
+#: So many days without granule, outages apart, are believed of the catalogue at once; more are its own trouble.
+FEW_DAYS = 5
+
 #: Hosts that may be asked for a granule: the bearer token goes there.
 TRUSTED_HOSTS = (".nasa.gov",)
 
@@ -212,11 +215,51 @@ def missing(product: Product, month: str, present: Collection[str]) -> dict[str,
     return {"variables": steps, "days": sorted({when[:10] for when in absent})}
 
 
-def explain(days: Iterable[str]) -> str:
-    """Missing days in words, with the known outages of the satellite named."""
-    days = list(days)
-    known = [day for day in days if any(first <= day <= last for first, last in OUTAGES)]
+def doubt(
+    product: Product, month: str, listed: Collection[str], there: Collection[str], lost: Collection[str],
+    without: Collection[str],
+) -> str | None:  # fmt: skip
+    """Why the catalogue is not believed to know a whole month, or None.
+
+    Parameters
+    ----------
+    product : Product
+    month : str
+        ``YYYY-MM``.
+    listed, there, lost : collection of str
+        Days or times that the catalogue lists, that the archive has, and that it had once.
+    without : collection of str
+        Days that are not wanted.
+
+    Returns
+    -------
+    str or None
+        A clause for the error message.
+    """
+    wanted = [when for when in expected(product, month) if when[:10] not in without]
+    unmet = [when for when in wanted if when not in there]
+    if unmet and not listed:
+        return "that it lists none, though the archive has or had some"
+    gone = sorted({when[:10] for when in unmet if when in lost and when not in listed})
+    if gone:
+        return f"that it lists none for {', '.join(gone)}, which the archive has had"
+    absent = sorted({when[:10] for when in wanted if when not in listed})
+    absent = [day for day in absent if not _in_outage(day)]
+    return f"that it lacks {len(absent)} days: {', '.join(absent)}" if len(absent) > FEW_DAYS else None
+
+
+def _in_outage(day: str) -> bool:
+    return any(first <= day <= last for first, last in OUTAGES)
+
+
+def explain(days: Iterable[str], without: Collection[str] = ()) -> str:
+    """Missing days in words, with the known outages of the satellite named, and those that are not wanted."""
+    every = list(days)
+    days = [day for day in every if day not in without]
+    known = [day for day in days if _in_outage(day)]
     others = [day for day in days if day not in known]
     parts = [f"{', '.join(others)} (the provider has none)"] if others else []
     parts += [f"{', '.join(known)} (a known outage of the satellite)"] if known else []
+    left = [day for day in every if day in without]
+    parts += [f"{', '.join(left)} (fetch.smap.without)"] if left else []
     return "; ".join(parts)

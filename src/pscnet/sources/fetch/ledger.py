@@ -96,6 +96,10 @@ class Ledger:
         """The records of one month as they stand, in the order of their paths; files are not looked at."""
         return self._read(self._file(source, month))
 
+    def lost(self, source: str, month: str) -> list[Record]:
+        """What is known of files that were good once, and are gone or were put aside since."""
+        return self._read(self._file(source, month), "lost")
+
     def good(self, source: str, month: str, full: bool = False) -> list[Record]:
         """The records whose files are there and unchanged; the others are dropped, their files quarantined.
 

@@ -49,6 +49,8 @@ class Settings:
         SMAP product to version.
     l4_variables : tuple of str
         Datasets kept of SPL4SMGP.
+    without : tuple of str
+        Days, ``YYYY-MM-DD``, whose SMAP granules are not wanted.
     reserve : int
         Room to leave free on the disk [byte].
     """
@@ -60,6 +62,7 @@ class Settings:
     downloads_at_once: int = 3
     versions: Mapping[str, str] = None
     l4_variables: tuple[str, ...] = ("sm_surface",)
+    without: tuple[str, ...] = ()
     reserve: int = 5 * 10**9
 
     @classmethod
@@ -81,5 +84,6 @@ class Settings:
             smap["downloads_at_once"],
             dict(smap["versions"]),
             tuple(smap["l4_variables"]),
+            tuple(smap["without"]),
             int(section["reserve_gb"] * 1e9),
         )

@@ -16,13 +16,13 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, TextIO
 
-from pscnet.grids import Grid, ease2_grid
+from pscnet.grids import ease2_grid
 from pscnet.sources import SourceError
 from pscnet.sources.atomic import replacing
-from pscnet.sources.fetch import DamagedError, FetchError, RefusedError, failure
-from pscnet.sources.fetch.crop import crop
+from pscnet.sources.fetch import DamagedError, FetchError, RefusedError, UnavailableError, failure
+from pscnet.sources.fetch.crop import covers, crop, window_of
 from pscnet.sources.fetch.earthdata import Earthdata
-from pscnet.sources.fetch.granules import OF_SOURCE, Granule, choose, expected, explain, missing, when_of
+from pscnet.sources.fetch.granules import OF_SOURCE, Granule, choose, doubt, expected, explain, missing, when_of
 from pscnet.sources.fetch.ledger import Ledger, Record, write_manifest
 from pscnet.sources.fetch.locks import exclusive
 from pscnet.sources.fetch.parts import discard
@@ -32,6 +32,7 @@ from pscnet.sources.fetch.settings import Settings
 from pscnet.sources.fetch.slots import slot
 from pscnet.sources.fetch.smap_arrival import AbsentError, Arrival, checksum_problem, fetch_granule, verifiable
 from pscnet.sources.fetch.smap_check import Content, check
+from pscnet.timeaxis import month_days
 
 logger = logging.getLogger(__name__)
 
@@ -110,21 +111,32 @@ class _Errands:
         self._variables = sorted(settings.l4_variables) if self.product.hours else []
         self._window = ease2_grid(lat, lon, self.product.grid)
         self._title = f"{self.product.name} {month}"
+        self._wanted = [when for when in expected(self.product, month) if when[:10] not in settings.without]
         self._hidden = self._ledger.archive / ".fetch"
         self._stop = threading.Event()
 
     def records(self) -> dict[str, Record]:
         """The record of each day or time that the provider has, fetching what is missing."""
-        with exclusive(self._hidden / "slots" / f"{self.product.name}_{self._month}.lock"):
+        with exclusive(self._hidden / "slots" / f"{self.product.name}_{self._month}.lock", self._stop.is_set, self._waits):
             there = self._good()
-            if len(there) < len(expected(self.product, self._month)):
+            if len(there) < len(self._wanted):
                 self._fetch(there)
                 there = self._good()
             self._clean()
         absent = missing(self.product, self._month, list(there))["days"]
         if absent:
-            logger.warning("%s: incomplete days: %s", self._title, explain(absent))
+            said = f"{self._title}: incomplete days: {explain(absent, self._settings.without)}"
+            logger.warning("%s", said)
+            if self._screen is not None:
+                print(said, file=self._screen, flush=True)
         return there
+
+    def _waits(self, _: str) -> None:
+        """Tell that another process is at the same month."""
+        text = f"{self._title}: another process is fetching it; waiting for that"
+        logger.info("%s", text)
+        if self._screen is not None:
+            print(text, file=self._screen, flush=True)
 
     def _clean(self) -> None:
         """Remove what killed runs have left of the month: all that is wanted is there, and nobody else fetches it."""
@@ -144,7 +156,15 @@ class _Errands:
             when = when_of(record.provider_id, self.product)
             if when and Path(record.path).parent == self._folder and self._serves(record):
                 found[when] = record  # the records come in order of their names, and so of their releases
-        return {when: found[when] for when in expected(self.product, self._month) if when in found}
+        return {when: found[when] for when in self._wanted if when in found}
+
+    def _lost(self) -> set[str]:
+        """Days or times of which the archive had a file of the version once."""
+        lost = self._ledger.lost(self.product.source, self._month)
+        return {
+            when for record in lost
+            if Path(record.path).parent == self._folder and (when := when_of(record.provider_id, self.product))
+        }  # fmt: skip
 
     def _serves(self, record: Record) -> bool:
         """Whether a file holds the cells and fields wanted."""
@@ -173,12 +193,13 @@ class _Errands:
     def _fetch(self, there: Mapping[str, Record]) -> None:
         """Find what the provider has and fetch what is missing of it, a few at a time."""
         earthdata = Earthdata(self._settings.patience, logger.info, self._stop.is_set)
-        days = [when[:10] for when in expected(self.product, self._month)]
+        days = month_days(self._month)
         (south, north), (west, east) = self._lat, self._lon
         box = (west, south, east, north)
         found = earthdata.search(self.product.name, self._version, box, days[0], days[-1])
         chosen = choose(found, self.product, self._month)
-        if not chosen and not there:
+        lost = self._lost()
+        if not chosen and not there and not lost:
             raise failure(
                 RefusedError,
                 self._title,
@@ -186,7 +207,14 @@ class _Errands:
                 explain(days) if explain(days).endswith("satellite)") else "none",
                 "check the period, and fetch.smap.versions against https://nsidc.org/data/" + self.product.name.lower(),
             )
-        wanted = [granule for when, granule in chosen.items() if when not in there]
+        doubtful = doubt(self.product, self._month, chosen, there, lost, self._settings.without)
+        if doubtful:
+            wanted, remedy = "the month's granules in NASA's catalogue", (
+                "start again later, as a catalogue in trouble lists less than there is; days that NSIDC itself says "
+                "it does not have can be named in fetch.smap.without"
+            )  # fmt: skip
+            raise failure(UnavailableError, self._title, wanted, doubtful, remedy)
+        wanted = [chosen[when] for when in self._wanted if when in chosen and when not in there]
         if there:
             logger.info("%s: %d granules are there already", self._title, len(there))
         if wanted:
@@ -209,8 +237,9 @@ class _Errands:
                 except Empty:
                     return
                 try:
-                    with slot(self._hidden / "slots", "earthdata", self._settings.downloads_at_once, progress.note):
-                        if not self._stop.is_set():  # what another thread met while this one waited
+                    stop, count = self._stop.is_set, self._settings.downloads_at_once
+                    with slot(self._hidden / "slots", "earthdata", count, progress.note, stop):
+                        if not stop():  # what another thread met while this one waited
                             self._bring(earthdata, granule, progress)
                 except (DamagedError, AbsentError) as error:
                     errors.append(error)
@@ -351,20 +380,3 @@ class _Errands:
         self._ledger.adopt(self._final(granule), **self._fields(granule, content))
         logger.info("%s is there already and was verified", granule.name)
         return True
-
-
-def window_of(window: Grid) -> dict[str, Any]:
-    """A window of an EASE-Grid 2.0 as plain values."""
-    rows, columns = window.shape
-    return {"grid": window.name, "row0": window.row0, "col0": window.col0, "rows": rows, "columns": columns}
-
-
-def covers(kept: Mapping[str, Any], window: Grid) -> bool:
-    """Whether the cells of a crop (:func:`window_of`) contain those of a window."""
-    wanted = window_of(window)
-    if set(kept) != set(wanted) or kept["grid"] != wanted["grid"]:
-        return False
-    return all(
-        kept[corner] <= wanted[corner] and kept[corner] + kept[size] >= wanted[corner] + wanted[size]
-        for corner, size in (("row0", "rows"), ("col0", "columns"))
-    )

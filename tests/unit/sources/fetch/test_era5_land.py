@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import io
+import threading
 from types import SimpleNamespace
 
 import numpy as np
@@ -19,6 +20,7 @@ from pscnet.sources.fetch.cds_state import State
 from pscnet.sources.fetch.era5_check import NETCDF, check
 from pscnet.sources.fetch.era5_land import fetch_edge, fetch_month
 from pscnet.sources.fetch.era5_requests import fields, key, shorts
+from pscnet.sources.fetch.slots import slot
 
 SETTINGS = {
     "retry": {
@@ -29,7 +31,7 @@ SETTINGS = {
         "slowest_bytes_per_second": 1,
     },
     "era5_land": {"requests_at_once": 2, "deadline_hours": 0.001, "max_fields": 4000},
-    "smap": {"products": [], "versions": {}, "downloads_at_once": 1, "l4_variables": []},
+    "smap": {"products": [], "versions": {}, "downloads_at_once": 1, "l4_variables": [], "without": []},
     "reserve_gb": 0,
 }
 NAMES = ("t2m", "swvl1", "tp", "ssrd")
@@ -218,6 +220,24 @@ def test_refusal_goes_before_other_errors_and_leaves_no_manifest(service, fetch,
         fetch()
     assert not (tmp_path / "manifest.json").exists()
     assert not (tmp_path / "state").exists()
+
+
+def test_a_refusal_ends_the_wait_for_a_slot(service, fetch, tmp_path):
+    """One request finds the only free slot and is refused; the other one waits no longer, and asks for nothing."""
+    service.errors = dict.fromkeys(("t2m", "tp"), RefusedError("refused."))
+    ends = []
+
+    def run() -> None:
+        try:
+            fetch()
+        except RefusedError as error:
+            ends.append(error)
+
+    with slot(tmp_path / "archive" / ".fetch" / "slots", "cds", 2):
+        runner = threading.Thread(target=run, daemon=True)
+        runner.start()
+        runner.join(30.0)
+        assert len(ends) == 1 and len(service.asked) == 1
 
 
 def test_unexpected_error_is_told_by_name(service, fetch):

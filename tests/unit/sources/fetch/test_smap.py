@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Callable
 from copy import deepcopy
+from io import StringIO
 from pathlib import Path
 
 import h5py
@@ -16,9 +17,10 @@ import pytest
 from pscnet.grids import EASE2_GRIDS, ease2_grid
 from pscnet.sources import manifest
 from pscnet.sources.fetch import DamagedError, RefusedError, UnavailableError, failure, smap
+from pscnet.sources.fetch.crop import covers, window_of
 from pscnet.sources.fetch.granules import PRODUCTS, Granule
 from pscnet.sources.fetch.ledger import Ledger
-from pscnet.sources.fetch.smap import covers, fetch_month, window_of
+from pscnet.sources.fetch.smap import fetch_month
 from pscnet.sources.fetch.smap_arrival import AbsentError, Arrival, checksum_problem, verifiable
 from pscnet.sources.smap_granule import DATASETS, HALVES, J2000
 
@@ -37,6 +39,7 @@ SETTINGS = {
         "versions": {"SPL3SMP": "009", "SPL3SMP_E": "006", "SPL4SMGP": "008"},
         "downloads_at_once": 2,
         "l4_variables": ["sm_surface"],
+        "without": [f"{MONTH}-{day:02d}" for day in range(3, 29)],
     },
     "reserve_gb": 0,
 }
@@ -279,6 +282,55 @@ def test_a_month_without_granules_is_refused(provider, fetch):
         path.unlink()
     with pytest.raises(RefusedError, match=r"SPL3SMP 2016-02: .*version 009"):
         fetch()
+
+
+def test_a_catalogue_that_lists_nothing_of_a_month_in_part_there_is_not_believed(provider, fetch, tmp_path):
+    before = fetch()
+    (tmp_path / "archive" / before.files[1].path).unlink()
+    for path in provider.folder.iterdir():
+        path.unlink()
+    (tmp_path / "out.json").unlink()
+    for _ in range(2):
+        with pytest.raises(UnavailableError, match=r"SPL3SMP 2016-02: .*lists none.*[Ss]tart again"):
+            fetch()
+    assert not (tmp_path / "out.json").exists()
+
+
+def test_a_day_that_was_there_once_is_not_taken_for_one_that_the_provider_lacks(provider, fetch, tmp_path):
+    before = fetch()
+    (tmp_path / "archive" / before.files[1].path).unlink()
+    (provider.folder / provider.name(DAYS[1])).unlink()
+    for _ in range(2):
+        with pytest.raises(UnavailableError, match=rf"{DAYS[1]}.*fetch\.smap\.without"):
+            fetch()
+    settings = deepcopy(SETTINGS)
+    settings["smap"]["without"].append(DAYS[1])
+    made = fetch(settings=settings)
+    assert DAYS[1] in made.missing["days"] and len(made.files) == len(DAYS) - 1
+
+
+def test_a_catalogue_that_lacks_many_days_is_not_believed(provider, fetch, tmp_path):
+    settings = deepcopy(SETTINGS)
+    del settings["smap"]["without"][-6:]
+    with pytest.raises(UnavailableError, match="2016-02-28"):
+        fetch(settings=settings)
+    assert not (tmp_path / "out.json").exists() and provider.downloads == []
+
+
+def test_days_that_are_missing_are_told_on_the_screen(provider, tmp_path):
+    screen, settings = StringIO(), deepcopy(SETTINGS)
+    del settings["smap"]["without"][-2:]
+    archive, ends = tmp_path / "archive", (tmp_path / "out.json", tmp_path / "state")
+    fetch_month(archive, "smap", MONTH, LAT, LON, settings, *ends, 0, screen)
+    assert "2016-02-27, 2016-02-28 (the provider has none)" in screen.getvalue()
+
+
+def test_a_day_without_which_the_month_is_wanted_is_not_fetched(provider, fetch):
+    settings = deepcopy(SETTINGS)
+    settings["smap"]["without"].append(DAYS[0])
+    made = fetch(settings=settings)
+    assert DAYS[0] in made.missing["days"] and provider.name(DAYS[0]) not in provider.downloads
+    assert len(fetch().files) == len(DAYS), "and comes when it is wanted again"
 
 
 def test_crops_are_kept_with_the_origin_and_the_original_goes(tmp_path, monkeypatch, fetch):
