@@ -7,7 +7,6 @@ allows, instants and accumulations apart. The manifest is written when all is th
 from __future__ import annotations
 
 import logging
-import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -37,7 +36,7 @@ from pscnet.sources.fetch.era5_requests import (
     without,
 )
 from pscnet.sources.fetch.ledger import Ledger, Record, write_manifest
-from pscnet.sources.fetch.locks import lock, opened
+from pscnet.sources.fetch.locks import exclusive
 from pscnet.sources.fetch.parts import discard
 from pscnet.sources.fetch.progress import Progress
 from pscnet.sources.fetch.secrets import guarded
@@ -176,17 +175,15 @@ class _Errands:
     def _alone(self) -> Iterator[None]:
         """One process at a time fetches the same files."""
         path = self._hidden / "requests" / f"{self._wish.title.replace(' ', '_')}.lock"
-        handle = opened(path)
-        try:
-            if not lock(handle, path, wait=False):
-                text = f"{self._wish.title}: another process is fetching it; waiting for that"
-                LOG.info("%s", text)
-                if self._screen is not None:
-                    print(text, file=self._screen, flush=True)
-                lock(handle, path)
+
+        def tell(_: str) -> None:
+            text = f"{self._wish.title}: another process is fetching it; waiting for that"
+            LOG.info("%s", text)
+            if self._screen is not None:
+                print(text, file=self._screen, flush=True)
+
+        with exclusive(path, note=tell):
             yield
-        finally:
-            os.close(handle)
 
     def _good(self, area: Sequence[float]) -> list[Record]:
         """Good files whose box holds the one asked for."""
@@ -264,7 +261,10 @@ class _Errands:
             except Empty:
                 return
             try:
-                with slot(self._hidden / "slots", "cds", self._settings.requests_at_once, context.progress.note):
+                stop, note = context.stop.is_set, context.progress.note
+                with slot(self._hidden / "slots", "cds", self._settings.requests_at_once, note, stop):
+                    if stop():  # what another thread met while this one waited
+                        return
                     for half in self._bring(context, stem, request):
                         queue.put((stem, half))
             except Exception as error:  # raised again where the threads are joined

@@ -10,11 +10,12 @@ import errno
 import hashlib
 import json
 import os
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 from pscnet.sources.atomic import replacing
-from pscnet.sources.fetch.locks import lock, opened
+from pscnet.sources.fetch.locks import lock, opened, poll
 
 MULTIPART = 50 << 20  # byte; part of a multipart upload (s3fs), for the checksums that some stores announce
 
@@ -100,6 +101,12 @@ class _Hash:
 class Part:
     """The growing file; held by one process and thread at a time.
 
+    Parameters
+    ----------
+    path : Path
+    stop, note : callable, optional
+        For the wait, as of :func:`pscnet.sources.fetch.locks.exclusive`.
+
     Attributes
     ----------
     path : Path
@@ -113,8 +120,10 @@ class Part:
         Length of that object, where it is known [byte].
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(
+        self, path: Path, stop: Callable[[], bool] | None = None, note: Callable[[str], None] | None = None
+    ) -> None:
+        self.path, self._stop, self._note = path, stop, note
         self.etag: str | None = None
         self.total: int | None = None
         self.length = self.found = 0
@@ -122,7 +131,12 @@ class Part:
     def __enter__(self) -> Part:
         while True:
             self._handle = opened(self.path)
-            lock(self._handle, self.path)
+            text = f"waiting: another process or thread downloads {self.path.name}"
+            try:
+                poll(lambda: lock(self._handle, self.path) or None, text, self._stop, self._note)
+            except BaseException:
+                os.close(self._handle)
+                raise
             if self._is_there():
                 break
             os.close(self._handle)  # renamed or removed by the one that held it

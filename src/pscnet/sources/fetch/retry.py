@@ -115,7 +115,7 @@ def persist(
     verdict : callable
         Like :func:`transient`: None for errors that are raised at once, else seconds that the server asks to wait.
     stop : callable, optional
-        When it returns true, waiting ends at once.
+        When it returns true, waiting ends at once, and nothing is called any more.
     note : callable, optional
         Told in words about every pause.
     progress : callable, optional
@@ -133,6 +133,9 @@ def persist(
     Exception
         Errors of ``call`` for which the verdict is None.
     """
+    if stop is not None and stop():
+        remedy = "start again to go on: what has been fetched is kept"
+        raise failure(UnavailableError, what, "no stop", "one before the first try", remedy)
     course = _Course(what, patience, verdict, stop, note, progress)
     return tenacity.Retrying(
         retry=tenacity.retry_if_exception(lambda error: verdict(error) is not None),

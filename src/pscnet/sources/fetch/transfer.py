@@ -151,7 +151,7 @@ def receive(
     part = Path(part)
     if whole:
         discard(part)
-    with Part(part) as file:
+    with Part(part, stop, note) as file:
         course = _Transfer(file, offer, what, patience, on_bytes, reserve)
         return persist(course.attempt, what, patience, course.verdict, stop, note, lambda: course.reached)
 

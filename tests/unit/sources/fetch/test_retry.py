@@ -221,6 +221,13 @@ def test_stop():
     assert time.monotonic() - begun < 5.0
 
 
+def test_nothing_is_called_after_a_stop():
+    called = []
+    with pytest.raises(UnavailableError, match="expected no stop"):
+        persist(lambda: called.append(1), "SMAP", PATIENCE, stop=lambda: True)
+    assert called == []
+
+
 def test_own_verdict():
     call = Flaky(2, ValueError("odd"))
     assert persist(call, "SMAP", PATIENCE, lambda error: 0.0) == "here"

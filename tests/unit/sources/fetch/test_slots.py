@@ -12,8 +12,9 @@ import time
 
 import pytest
 
-from pscnet.sources.fetch import RefusedError
+from pscnet.sources.fetch import RefusedError, UnavailableError
 from pscnet.sources.fetch.locks import exclusive
+from pscnet.sources.fetch.parts import Part
 from pscnet.sources.fetch.slots import slot
 
 
@@ -78,6 +79,37 @@ def test_waiting_is_told_once(tmp_path):
     assert "waiting" in notes[0]
 
 
+@pytest.mark.parametrize("kind", ["slot", "lock", "part"])
+def test_a_stop_ends_the_wait_and_frees_nothing_of_the_other(tmp_path, kind):
+    """Whoever waits goes away at once, although the holder stays."""
+
+    def enter(**options):
+        if kind == "slot":
+            return slot(tmp_path, "cds", 1, **options)
+        return exclusive(tmp_path / "key.lock", **options) if kind == "lock" else Part(tmp_path / "a.part", **options)
+
+    over, told, caught = threading.Event(), threading.Event(), []
+
+    def wait() -> None:
+        try:
+            with enter(stop=over.is_set, note=lambda text: told.set()):
+                pass
+        except UnavailableError as error:
+            caught.append(str(error))
+
+    with enter():
+        waiter = threading.Thread(target=wait, daemon=True)
+        waiter.start()
+        assert told.wait(30.0)
+        over.set()
+        waiter.join(30.0)
+        assert len(caught) == 1 and "waiting" in caught[0] and "a stop" in caught[0]
+        with pytest.raises(UnavailableError), enter(stop=lambda: True):
+            pass
+    with enter(stop=lambda: False):
+        pass
+
+
 def test_no_slots(tmp_path):
     with pytest.raises(ValueError, match="at least one"), slot(tmp_path, "cds", 0):
         pass
@@ -86,6 +118,7 @@ def test_no_slots(tmp_path):
 HOLDER = """
 import sys, time
 from pscnet.sources.fetch.locks import exclusive
+from pscnet.sources.fetch.parts import Part
 from pscnet.sources.fetch.slots import slot
 with slot(sys.argv[1], "cds", 1), exclusive(sys.argv[1] + "/key.lock"):
     print("inside", flush=True)

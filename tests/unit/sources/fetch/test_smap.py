@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import threading
+import time
 from collections.abc import Callable
 from copy import deepcopy
 from io import StringIO
@@ -20,6 +22,8 @@ from pscnet.sources.fetch import DamagedError, RefusedError, UnavailableError, f
 from pscnet.sources.fetch.crop import covers, window_of
 from pscnet.sources.fetch.granules import PRODUCTS, Granule
 from pscnet.sources.fetch.ledger import Ledger
+from pscnet.sources.fetch.locks import exclusive
+from pscnet.sources.fetch.settings import Settings
 from pscnet.sources.fetch.smap import fetch_month
 from pscnet.sources.fetch.smap_arrival import AbsentError, Arrival, checksum_problem, verifiable
 from pscnet.sources.smap_granule import DATASETS, HALVES, J2000
@@ -133,6 +137,29 @@ def fetch(tmp_path: Path) -> Callable[..., manifest.Manifest]:
 def files(archive: Path) -> list[str]:
     shown = (path.relative_to(archive) for path in archive.rglob("*") if path.is_file())
     return sorted(path.as_posix() for path in shown if not path.parts[0].startswith("."))
+
+
+def test_another_process_at_the_same_month_is_told_of(tmp_path: Path) -> None:
+    archive, screen = tmp_path / "archive", StringIO()
+    errands = smap._Errands(archive, "smap", MONTH, LAT, LON, Settings.of(SETTINGS), screen)
+    caught = []
+
+    def run() -> None:
+        try:
+            errands.records()
+        except UnavailableError as error:
+            caught.append(error)
+
+    with exclusive(archive / ".fetch" / "slots" / f"SPL3SMP_{MONTH}.lock"):
+        runner = threading.Thread(target=run, daemon=True)
+        runner.start()
+        end = time.monotonic() + 30.0
+        while not screen.getvalue() and time.monotonic() < end:
+            time.sleep(0.01)
+        errands._stop.set()
+        runner.join(30.0)
+    assert screen.getvalue() == f"SPL3SMP {MONTH}: another process is fetching it; waiting for that\n"
+    assert len(caught) == 1
 
 
 def test_a_month_arrives_whole_and_is_described(provider, fetch, tmp_path):
