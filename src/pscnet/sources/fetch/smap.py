@@ -117,7 +117,9 @@ class _Errands:
 
     def records(self) -> dict[str, Record]:
         """The record of each day or time that the provider has, fetching what is missing."""
-        with exclusive(self._hidden / "slots" / f"{self.product.name}_{self._month}.lock", self._stop.is_set, self._waits):
+        with exclusive(
+            self._hidden / "slots" / f"{self.product.name}_{self._month}.lock", self._stop.is_set, self._waits
+        ):
             there = self._good()
             if len(there) < len(self._wanted):
                 self._fetch(there)

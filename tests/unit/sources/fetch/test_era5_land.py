@@ -21,7 +21,6 @@ from pscnet.sources.fetch.era5_check import NETCDF, check
 from pscnet.sources.fetch.era5_land import fetch_edge, fetch_month
 from pscnet.sources.fetch.era5_requests import fields, key, shorts
 from pscnet.sources.fetch.slots import slot
-from pscnet.sources.fetch.slots import slot
 
 SETTINGS = {
     "retry": {
