@@ -14,70 +14,22 @@ a kill in between leaves a record without file, which is dropped, and the part, 
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
-from datetime import UTC, datetime
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from pscnet.sources import complaint
 from pscnet.sources import manifest as manifests
-from pscnet.sources.atomic import sync, write_durably
-from pscnet.sources.fetch.locks import exclusive
+from pscnet.sources.atomic import sync
+from pscnet.sources.fetch.locks import at_once, exclusive
 from pscnet.sources.fetch.parts import discard
+from pscnet.sources.fetch.records import Record, now, read, write
 from pscnet.sources.fetch.secrets import public_url, redact
 
 LOG = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Record:
-    """One verified file of the archive.
-
-    Attributes
-    ----------
-    path : str
-        Relative to the archive, with slashes.
-    size, mtime_ns : int
-        As when it was verified [byte], [ns]: while both are unchanged, so is the file.
-    sha256 : str
-    source : str
-        As in :mod:`pscnet.sources.manifest`.
-    month : str
-        ``2016-05``, or ``opening``, ``closing``, ``static``.
-    provider_id, version : str
-        The provider's name and version of the file.
-    url : str or None
-        Without query.
-    request : dict or None
-        What the CDS was asked.
-    fetched_at : str
-        ISO 8601, UTC.
-    first, last : str or None
-        ISO 8601 time of the first and last value.
-    variables : list of str
-    origin : dict or None
-        The provider's whole file, where only a part of it is kept.
-    """
-
-    path: str
-    size: int
-    mtime_ns: int
-    sha256: str
-    source: str
-    month: str
-    provider_id: str
-    version: str | None = None
-    url: str | None = None
-    request: dict | None = None
-    fetched_at: str | None = None
-    first: str | None = None
-    last: str | None = None
-    variables: list[str] = field(default_factory=list)
-    origin: dict | None = None
 
 
 class Ledger:
@@ -94,11 +46,11 @@ class Ledger:
 
     def records(self, source: str, month: str) -> list[Record]:
         """The records of one month as they stand, in the order of their paths; files are not looked at."""
-        return self._read(self._file(source, month))
+        return read(self._file(source, month))
 
     def lost(self, source: str, month: str) -> list[Record]:
         """What is known of files that were good once, and are gone or were put aside since."""
-        return self._read(self._file(source, month), "lost")
+        return read(self._file(source, month), "lost")
 
     def good(self, source: str, month: str, full: bool = False) -> list[Record]:
         """The records whose files are there and unchanged; the others are dropped, their files quarantined.
@@ -117,7 +69,7 @@ class Ledger:
             A file is there and cannot be read: nothing is dropped then.
         """
         with self._locked(source, month) as file:
-            before = self._read(file)
+            before = read(file)
             after = []
             for record in before:
                 now, problem = self._look(record, full)
@@ -165,7 +117,7 @@ class Ledger:
         url : str, optional
             Its query is left out.
         fetched_at : str, optional
-            Now by default.
+            Now by default; unknown for a file that has its final name already.
 
         Other parameters as in :class:`Record`.
         """
@@ -184,7 +136,7 @@ class Ledger:
             version=version,
             url=public_url(url) if url else None,
             request=dict(request) if request else None,
-            fetched_at=fetched_at or now(),
+            fetched_at=fetched_at or (None if final == part else now()),
             first=first,
             last=last,
             variables=list(variables),
@@ -261,19 +213,28 @@ class Ledger:
         folder.mkdir(parents=True, exist_ok=True)
         return folder / f"{name}.part"
 
-    def refresh(self, source: str, month: str) -> None:
+    def refresh(self, source: str, month: str) -> bool:
         """Note the present modification time of files that were only touched; nothing else is changed.
+
+        Returns
+        -------
+        bool
+            False when somebody is at the records of the month: nothing is waited for, and nothing done.
 
         Raises
         ------
         SourceError
             A file is there and cannot be read.
         """
-        with self._locked(source, month) as file:
-            before = self._read(file)
+        file = self._file(source, month)
+        with at_once(file.with_suffix(".lock")) as free:
+            if not free:
+                return False
+            before = read(file)
             after = [self._look(record, full=False)[0] for record in before]
             if after != before:
                 self._write(file, after)
+        return True
 
     def _look(self, record: Record, full: bool) -> tuple[Record, str | None]:
         """The record as it should be now, and what is wrong with its file."""
@@ -301,38 +262,21 @@ class Ledger:
         with exclusive(file.with_suffix(".lock")):
             yield file
 
-    def _read(self, file: Path, which: str = "files") -> list[Record]:
-        """The records of good files, or (``lost``) of those that were good once."""
-        try:
-            content = json.loads(file.read_text(encoding="utf-8"))
-            return [Record(**entry) for entry in ({"lost": []} | content)[which]]
-        except FileNotFoundError:
-            return []
-        except (ValueError, KeyError, TypeError) as error:
-            LOG.warning("%s cannot be read (%s): the files that it lists will be verified anew", file, error)
-            return []
-
     def _add(self, file: Path, record: Record) -> Record:
         """Record a file; one that was lost, and came again as it was, as it was recorded before."""
-        for lost in self._read(file, "lost"):
+        for lost in read(file, "lost"):
             if (lost.path, lost.sha256) == (record.path, record.sha256):
                 record = replace(lost, mtime_ns=record.mtime_ns)
-        others = [entry for entry in self._read(file) if entry.path != record.path]
+        others = [entry for entry in read(file) if entry.path != record.path]
         self._write(file, sorted([*others, record], key=lambda entry: entry.path))
         return record
 
     def _write(self, file: Path, records: Sequence[Record], dropped: Sequence[Record] = ()) -> None:
         """Write the records of good files, and of those that were good once."""
-        gone = {entry.path: entry for entry in [*self._read(file, "lost"), *dropped]}
+        gone = {entry.path: entry for entry in [*read(file, "lost"), *dropped]}
         for record in records:
             gone.pop(record.path, None)
-        content = {"files": [asdict(entry) for entry in records], "lost": [asdict(entry) for entry in gone.values()]}
-        write_durably(file, content)
-
-
-def now() -> str:
-    """The time in UTC, ISO 8601 to the second."""
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        write(file, records, gone.values())
 
 
 def to_members(records: Iterable[Record], variables: Sequence[str] | None = None) -> list[manifests.Member]:

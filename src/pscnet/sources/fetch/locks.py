@@ -58,6 +58,22 @@ def exclusive(
         os.close(handle)
 
 
+@contextmanager
+def at_once(path: str | Path) -> Iterator[bool]:
+    """Hold the lock file ``path`` if it is free; whether it was.
+
+    Raises
+    ------
+    RefusedError
+        When the file system knows no locks.
+    """
+    handle = opened(path)
+    try:
+        yield lock(handle, path)
+    finally:
+        os.close(handle)
+
+
 def poll(
     get: Callable[[], T | None],
     text: str,

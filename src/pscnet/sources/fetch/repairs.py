@@ -33,7 +33,7 @@ def planned(counter: str | Path, manifest: str | Path, archive: str | Path, sour
     int
         The number so far where every file of the manifest is as listed and recorded; one more otherwise. Sizes and
         modification times are looked at; only a file whose time alone is another is hashed, once, as it then has
-        that time in its record.
+        that time in its record; where another process is at the month, that is left to the job.
     """
     number, manifest = _number(Path(counter)), Path(manifest)
     if not manifest.exists():
@@ -42,7 +42,8 @@ def planned(counter: str | Path, manifest: str | Path, archive: str | Path, sour
         ledger = Ledger(archive)
         if _undisturbed(manifest, ledger, source, month):
             return number
-        ledger.refresh(source, month)
+        if not ledger.refresh(source, month):
+            return number + 1  # another process is at the month: its job will wait for that, and the plan does not
         return number if _undisturbed(manifest, ledger, source, month) else number + 1
     except (SourceError, OSError):  # a file is gone, or cannot be read: the job will say so
         return number + 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from pscnet.sources import manifest as manifests
 from pscnet.sources.fetch import ledger as ledgers
 from pscnet.sources.fetch.ledger import Ledger, write_manifest
+from pscnet.sources.fetch.locks import exclusive
 from pscnet.sources.fetch.repairs import planned
 
 
@@ -72,6 +74,17 @@ def test_a_touched_file_is_hashed_once_and_asks_for_nothing(month: Month, monkey
     os.utime(month.file(0))
     assert month.planned() == 0
     monkeypatch.setattr(ledgers.manifests, "hash_file", lambda path: pytest.fail("once is enough"))
+    assert month.planned() == 0
+
+
+def test_a_plan_does_not_wait_for_who_is_at_the_month(month: Month) -> None:
+    os.utime(month.file(0))
+    numbers = []
+    with exclusive(month.ledger.archive / ".fetch/files/smap/2016-05.lock"):
+        planner = threading.Thread(target=lambda: numbers.append(month.planned()), daemon=True)
+        planner.start()
+        planner.join(30.0)
+        assert numbers == [1], "it is left to the month's job"
     assert month.planned() == 0
 
 
