@@ -104,9 +104,11 @@ class FetchSmap(Section):
         days = [str(day) for day in days]  # YAML reads a bare day as a date
         for day in days:
             try:
-                datetime.strptime(day, "%Y-%m-%d")
+                known = datetime.strptime(day, "%Y-%m-%d").strftime("%Y-%m-%d") == day
             except ValueError:
-                raise ValueError(f"{day!r} is no day: type it as 2017-03-05") from None
+                known = False
+            if not known:
+                raise ValueError(f"{day!r} is no day: type it as 2017-03-05")
         return sorted(set(days))
 
     @field_validator("products")

@@ -205,7 +205,7 @@ MISTAKES = {
         'fetch.smap.versions.SPL3SMP_E: 6 is no version: type three digits in quotes, such as "006"'
     ),
     "fetch: {smap: {l4_variables: [Geophysical_Data/sm_surface]}}": "type its name without group, such as sm_surface",
-    "fetch: {smap: {without: [2017-02-30]}}": "'2017-02-30' is no day: type it as 2017-03-05",
+    "fetch: {smap: {without: ['2017-3-5']}}": "'2017-3-5' is no day: type it as 2017-03-05",
     "fetch: {smap: {l4_variables: []}}": "name each dataset once, and at least one",
     # The box
     "region: {lat: [40, 25]}": "region: latitude range [40.0, 25.0]: expected [south, north] within -90..90, south",

@@ -106,6 +106,21 @@ def crop(
     return window
 
 
+def origin_of(path: str | Path) -> dict[str, Any]:
+    """Name, size and SHA-256 of the granule that a crop says it was cut from.
+
+    Raises
+    ------
+    SourceError
+        It is damaged, or says nothing.
+    """
+    with opened(Path(path)) as file:
+        said = {key: file.attrs.get(f"source_{key}") for key in ("name", "size", "sha256")}
+    if None in said.values():
+        raise complaint(Path(path), "a crop that names its granule", "none of it", "it will be fetched again")
+    return {"name": str(said["name"]), "size": int(said["size"]), "sha256": str(said["sha256"])}
+
+
 def window_of(window: Grid) -> dict[str, Any]:
     """A window of an EASE-Grid 2.0 as plain values."""
     rows, columns = window.shape

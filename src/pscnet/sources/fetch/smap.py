@@ -20,7 +20,7 @@ from pscnet.grids import ease2_grid
 from pscnet.sources import SourceError
 from pscnet.sources.atomic import replacing
 from pscnet.sources.fetch import DamagedError, FetchError, RefusedError, UnavailableError, failure
-from pscnet.sources.fetch.crop import covers, crop, window_of
+from pscnet.sources.fetch.crop import covers, crop, origin_of, window_of
 from pscnet.sources.fetch.earthdata import Earthdata
 from pscnet.sources.fetch.granules import OF_SOURCE, Granule, choose, doubt, expected, explain, missing, when_of
 from pscnet.sources.fetch.ledger import Ledger, Record, write_manifest
@@ -30,7 +30,15 @@ from pscnet.sources.fetch.progress import Progress
 from pscnet.sources.fetch.secrets import guarded
 from pscnet.sources.fetch.settings import Settings
 from pscnet.sources.fetch.slots import slot
-from pscnet.sources.fetch.smap_arrival import AbsentError, Arrival, checksum_problem, fetch_granule, verifiable
+from pscnet.sources.fetch.smap_arrival import (
+    AbsentError,
+    Arrival,
+    announced,
+    checksum_problem,
+    fetch_granule,
+    origin_problem,
+    verifiable,
+)
 from pscnet.sources.fetch.smap_check import Content, check
 from pscnet.timeaxis import month_days
 
@@ -328,10 +336,8 @@ class _Errands:
             logger.warning("%s has no %s group; that is how the provider has it", granule.name, text)
         fields = self._fields(granule, content)
         if self.product.cropped:
-            fields["origin"] = {
-                "name": granule.name, "size": arrival.size, "sha256": arrival.sha256,
-                "checksum": ":".join(granule.checksum) if granule.checksum else None,
-            }  # fmt: skip
+            whole = {"name": granule.name, "size": arrival.size, "sha256": arrival.sha256}
+            fields["origin"] = whole | announced(granule)
         known = None if self.product.cropped else arrival.sha256
         self._ledger.keep(part, self._final(granule), sha256=known, **fields)
         discard(arrival.path)
@@ -366,19 +372,21 @@ class _Errands:
         }
 
     def _adopted(self, granule: Granule) -> bool:
-        """Whether a whole granule of that name is there without record, and is good: then it is recorded."""
+        """Whether the granule, or a crop of it, is there without record, and is good: then it is recorded."""
         path = self._ledger.archive / self._final(granule)
-        if self.product.cropped or not path.exists():
+        if not path.exists():
             return False
-        problem = None
+        cropped = self.product.cropped
         try:
-            problem = checksum_problem(granule, path)
-            content = self._check(path, granule, not verifiable(granule)) if problem is None else None
+            origin = origin_of(path) if cropped else None
+            problem = origin_problem(granule, origin) if cropped else checksum_problem(granule, path)
+            content = self._check(path, granule, cropped or not verifiable(granule)) if problem is None else None
         except SourceError as error:
             problem = str(error)
         if problem is not None:
             self._ledger.quarantine(path, self.product.source, problem, granule.url)
             return False
-        self._ledger.adopt(self._final(granule), **self._fields(granule, content))
+        whole = {"origin": origin | announced(granule)} if cropped else {}
+        self._ledger.adopt(self._final(granule), **self._fields(granule, content), **whole)
         logger.info("%s is there already and was verified", granule.name)
         return True

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import requests
@@ -174,6 +175,29 @@ def verifiable(granule: Granule) -> bool:
 def _algorithm(said: str) -> str:
     """The name that hashlib has for a checksum of the catalogue, such as ``SHA-256``."""
     return re.sub(r"[^a-z0-9]", "", said.lower())
+
+
+def announced(granule: Granule) -> dict[str, str | None]:
+    """The announced checksum as the ledger keeps it."""
+    return {"checksum": ":".join(granule.checksum) if granule.checksum else None}
+
+
+def origin_problem(granule: Granule, origin: Mapping[str, Any]) -> str | None:
+    """In which way a crop was cut from another file than the one announced; None where it was not, or nobody can tell.
+
+    Parameters
+    ----------
+    granule : Granule
+    origin : mapping
+        ``name``, ``size`` and ``sha256`` of the whole file.
+    """
+    if origin["name"] != granule.name:
+        return f"it was cut from {origin['name']}"
+    if granule.size not in (None, origin["size"]):
+        return f"it was cut from a file of {origin['size']} bytes, and the catalogue says {granule.size}"
+    if granule.checksum and _algorithm(granule.checksum[0]) == "sha256" and granule.checksum[1] != origin["sha256"]:
+        return f"it was cut from a file with the SHA-256 {origin['sha256']}, and the catalogue says another"
+    return None
 
 
 def checksum_problem(granule: Granule, path: Path, known: dict[str, str] | None = None) -> str | None:

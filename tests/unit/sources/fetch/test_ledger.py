@@ -166,6 +166,58 @@ def test_damaged_ledger_counts_as_empty(archive, caplog):
     assert (archive.archive / PATH).exists(), "a file is not to blame for its ledger"
 
 
+def listing(archive: Ledger) -> Path:
+    return archive.archive / ".fetch" / "files" / "era5_land" / f"{MONTH}.json"
+
+
+def test_a_ledger_that_cannot_be_read_is_moved_aside_and_never_overwritten(archive):
+    for content in ('{"files": [', '{"files": [{"path": "a"}]}', "[]"):
+        keep(archive)
+        listing(archive).write_text(content)
+        keep(archive, path="era5_land/2016/b.nc")
+        assert [record.path for record in archive.records("era5_land", MONTH)] == ["era5_land/2016/b.nc"]
+    aside = sorted(listing(archive).parent.glob("*.unreadable.*"))
+    assert [path.name for path in aside] == [f"{MONTH}.json.unreadable.{number}" for number in range(3)]
+    assert [path.read_text() for path in aside] == ['{"files": [', '{"files": [{"path": "a"}]}', "[]"]
+
+
+def test_what_a_later_release_adds_to_records_is_passed_over(archive):
+    record = keep(archive)
+    content = json.loads(listing(archive).read_text())
+    assert content["version"] == 1
+    content["files"][0]["weather"] = "fine"
+    listing(archive).write_text(json.dumps(content | {"remarks": []}))
+    assert archive.good("era5_land", MONTH) == [record]
+
+
+def test_a_ledger_without_version_is_one_of_the_first(archive):
+    record = keep(archive)
+    content = json.loads(listing(archive).read_text())
+    del content["version"], content["lost"]
+    listing(archive).write_text(json.dumps(content))
+    assert archive.good("era5_land", MONTH) == [record]
+
+
+def test_a_ledger_in_a_later_form_is_refused_and_left(archive):
+    keep(archive)
+    text = json.dumps(json.loads(listing(archive).read_text()) | {"version": 2})
+    listing(archive).write_text(text)
+    for act in (archive.good, archive.records, archive.refresh):
+        with pytest.raises(SourceError, match="version 2"):
+            act("era5_land", MONTH)
+    with pytest.raises(SourceError, match="version 2"):
+        keep(archive)
+    assert listing(archive).read_text() == text
+
+
+def test_nobody_knows_when_a_file_that_was_found_was_fetched(archive):
+    file = archive.archive / PATH
+    file.parent.mkdir(parents=True)
+    file.write_bytes(b"whole")
+    assert archive.adopt(PATH, source="era5_land", month=MONTH).fetched_at is None
+    assert keep(archive, path="era5_land/2016/b.nc").fetched_at.endswith("Z")
+
+
 def test_bad_files_of_one_name_are_all_kept(archive, monkeypatch):
     monkeypatch.setenv("CDSAPI_KEY", "planted-secret-key")
     for number in range(3):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import threading
 import time
 from collections.abc import Callable
@@ -377,6 +378,25 @@ def test_crops_are_kept_with_the_origin_and_the_original_goes(tmp_path, monkeypa
         assert file[HALVES["AM"][0]]["soil_moisture"].shape == window.shape
     assert not list((tmp_path / "archive/.fetch/parts").iterdir())
     assert all(path.endswith(".crop.h5") for path in files(tmp_path / "archive"))
+
+
+def test_crops_without_record_are_taken_up_by_what_they_say_of_themselves(tmp_path, monkeypatch, fetch):
+    provider = connect(Provider(tmp_path / "provider", "SPL3SMP_E"), monkeypatch)
+    before = fetch("smap_e")
+    shutil.rmtree(tmp_path / "archive/.fetch")
+    first, second, _ = before.paths()
+    with h5py.File(first, "r+") as file:
+        file.attrs["source_size"] = 5
+    with h5py.File(second, "r+") as file:
+        file.attrs["source_name"] = "another.h5"
+    again = fetch("smap_e")
+    assert provider.downloads[len(DAYS) :] == [provider.name(DAYS[0]), provider.name(DAYS[1])]
+    assert [member.origin for member in again.files] == [member.origin for member in before.files]
+    assert [member.request for member in again.files] == [member.request for member in before.files]
+    assert [member.sha256 for member in again.files] == [member.sha256 for member in before.files]
+    assert again.files[2].fetched_at is None
+    text = " ".join(path.read_text() for path in (tmp_path / "archive/.quarantine/smap_e").glob("*.reason.txt"))
+    assert "5 bytes" in text and "another.h5" in text
 
 
 def test_another_box_has_its_own_crops_and_a_smaller_one_needs_none(tmp_path, monkeypatch, fetch):
