@@ -70,6 +70,8 @@ class Cds:
         Jobs by request.
     licences : list of dict
         Those that the account has accepted.
+    requeued_for : float
+        How long a job that goes back into the queue stays there [s].
     """
 
     hosts = (HOST, cds_store.HOST)
@@ -88,6 +90,7 @@ class Cds:
         self.world, self.faults, self.key = world, faults or Faults(), key
         self.limit, self.retry_after = limit, retry_after
         self.licences = [LICENCE]
+        self.requeued_for = 0.1
         self.store = Store(self.faults, shape)
         self._jobs = Jobs(world, self.faults, queue, work)
 
@@ -122,11 +125,9 @@ class Cds:
         except RefusalError as refusal:
             extra = {"instance": f"https://{HOST}{request.path}", "trace_id": str(uuid.uuid4())}
             return _json(refusal.body | extra, refusal.status, refusal.headers)
-        except _HtmlError:
-            page = (
-                b"<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body>502 Bad Gateway</body>\r\n</html>\r\n"
-            )
-            return Answer(502, page, {"Content-Type": "text/html"})
+        except _HtmlError as error:
+            page = f"<html>\r\n<head><title>{error}</title></head>\r\n<body>{error}</body>\r\n</html>\r\n"
+            return Answer(int(str(error)[:3]), page.encode(), {"Content-Type": "text/html"})
 
     def _outage(self) -> None:
         if self.faults.take("cds_429"):
@@ -136,9 +137,12 @@ class Cds:
         for fault, status in OUTAGES.items():
             if self.faults.take(fault):
                 if status == 502:
-                    raise _HtmlError
+                    raise _HtmlError("502 Bad Gateway")
                 title = {500: "internal server error", 503: "service unavailable", 504: "read timeout error"}[status]
                 raise RefusalError(status, title, "an unexpected error occurred")
+
+        if self.faults.take("cds_403_maintenance"):
+            raise RefusalError(403, "permission denied", "The system is under maintenance, please try again later.")
 
     def _dispatch(self, request: Request) -> Answer:
         for method, pattern, handler in ROUTES:
@@ -269,6 +273,8 @@ class Cds:
         return job
 
     def _job(self, request: Request, job_id: str) -> Answer:
+        if self.faults.take("cds_html_404"):
+            raise _HtmlError("404 Not Found")
         job = self._find(job_id)
         job.held = job.may_hang and self.faults.take("cds_stuck")
         shown = self._shown(job, self._links(job))
@@ -295,6 +301,8 @@ class Cds:
             query = "&".join(f"{name}={value}" for name, value in [*kept, ("cursor", start + limit)])
             links.append({"href": f"{address}?{query}", "rel": "next", "type": None, "title": None})
         shown = [self._shown(job, self._links(job)) for job in page]
+        if shown and self.faults.take("cds_listed_gone"):
+            shown.insert(0, {**shown[0], "jobID": str(uuid.uuid4()), "status": "successful"})
         return _json({"jobs": shown, "links": links, "metadata": {"totalCount": len(jobs)}})
 
     def _results(self, request: Request, job_id: str) -> Answer:
@@ -309,6 +317,9 @@ class Cds:
             job.expired = True
         if job.expired:
             raise RefusalError(404, "results expired", f"results of job {job.id} expired")
+        if status == "successful" and self.faults.take("cds_requeued"):
+            job.requeue(time.time(), self.requeued_for)
+            status = job.status(time.time())
         if status != "successful" or self.faults.take("cds_results_not_ready"):
             raise RefusalError(404, "job results not ready", f"status of job {job.id} is running")
         return _json(self.store.asset(job))

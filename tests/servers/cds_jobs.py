@@ -24,9 +24,6 @@ FLAWS = ("cds_zip_unasked", "cds_zip_empty", "cds_zip_truncated", "cds_day_missi
 #: A flaw with which the values are all there all the same.
 HARMLESS = ("cds_zip_unasked",)
 
-#: So many downloads that were refused, or gave a page instead of the file, excuse whoever gives a job up.
-SPOILT = 2
-
 ALIVE = ("accepted", "running", "successful")
 
 
@@ -50,7 +47,7 @@ class Job:
 
     ``queue`` and ``work`` [s] are how long it stays accepted and running; ``fate`` is how it ends: ``successful``,
     ``failed``, ``rejected`` or ``dismissed``. ``held`` keeps it accepted, until somebody was ``told`` of its end;
-    ``spoilt`` counts the downloads that came to nothing. ``needless`` tells that another job would have done.
+    ``needless`` tells that another job would have done.
     """
 
     request: dict[str, Any]
@@ -65,7 +62,6 @@ class Job:
     created: float = field(default_factory=time.time)
     held: bool = False
     told: bool = False
-    spoilt: int = 0
     content: Path | None = None
     expired: bool = False
     gone: bool = False
@@ -87,6 +83,10 @@ class Job:
             return "running"
         return self.fate
 
+    def requeue(self, now: float, queue: float) -> None:
+        """Back into the queue, for so many seconds from now."""
+        self.queue, self.told = now - self.created + queue, False
+
     @property
     def may_hang(self) -> bool:
         """Whether nobody has been told yet that the job has ended, so that it may still be accepted."""
@@ -95,7 +95,7 @@ class Job:
     def hopeless(self, now: float) -> bool:
         """Whether nothing good can come of this job any more, so that a new one is called for."""
         flawed = self.flaw is not None and self.flaw not in HARMLESS
-        return self.expired or flawed or self.spoilt >= SPOILT or self.status(now) not in ALIVE
+        return self.expired or flawed or self.status(now) not in ALIVE
 
 
 class Jobs:

@@ -116,3 +116,35 @@ def test_queued_jobs_are_picked_up_run_after_run(scene):
         job.queue = 0.0
     scene.place.fetch()
     assert submissions(scene) == [201] * REQUESTS
+
+
+def test_job_back_in_the_queue_is_waited_for_until_the_deadline_and_then_picked_up(scene):
+    scene.faults.plant("cds_requeued", REQUESTS)
+    scene.cds.requeued_for = 100.0
+    with pytest.raises(UnavailableError, match="picked up"):
+        scene.place.fetch(deadline=1.0)
+    for job in scene.cds.jobs:
+        job.queue = 0.0
+    scene.place.fetch()
+    assert len(scene.cds.jobs) == REQUESTS
+
+
+@pytest.mark.parametrize("shape", ["md5", "other_parts"])
+def test_part_with_zeros_left_by_a_machine_that_was_switched_off_costs_a_download_and_no_job(
+    world, net, tmp_path, shape
+):
+    cds = Cds(world, Faults(), queue=0.02, work=0.02, shape=shape)
+    scene = Scene(cds, net(cds), Place(tmp_path / "run"))
+    scene.faults.plant("cds_no_checksum", ALWAYS)
+    scene.faults.plant("cds_stall", ALWAYS)
+    with pytest.raises(UnavailableError):
+        scene.place.fetch(give_up=0.3)
+    parts = [scene.place.archive / ".fetch" / "parts" / name for name in scene.place.leftovers()]
+    for part in [path for path in parts if path.suffix == ".part"]:
+        whole = part.read_bytes()
+        part.write_bytes(whole[: len(whole) // 2] + bytes(len(whole) - len(whole) // 2))
+    scene.faults.clear()
+    scene.faults.plant("cds_no_checksum", ALWAYS)
+    scene.place.fetch()
+    assert len(scene.cds.jobs) == REQUESTS
+    assert {path.read_bytes() for path in scene.place.paths()} == {job.content.read_bytes() for job in scene.cds.jobs}

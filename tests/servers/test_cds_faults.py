@@ -53,11 +53,13 @@ def scene(world, net, tmp_path) -> Scene:
 class Recovery:
     """How a fault is planted, and what else is true after it.
 
-    ``times`` it happens; ``jobs`` is the number of jobs that the service may see; ``also`` is a check of its own.
+    ``times`` it happens; ``jobs`` is the number of jobs that the service sees (None: left to chance); ``beside`` are
+    faults without which it would not happen; ``also`` is a check of its own.
     """
 
     times: int = 1
-    jobs: int = REQUESTS
+    jobs: int | None = REQUESTS
+    beside: tuple[str, ...] = ()
     also: Callable[[Scene], None] | None = None
 
 
@@ -112,12 +114,16 @@ def _head_was_armed(scene: Scene) -> None:
 
 
 def _split(scene: Scene) -> None:
-    assert len(scene.place.paths()) > REQUESTS
+    assert REQUESTS < len(scene.place.paths()) == len(scene.cds.jobs) <= 6
     assert max(len(job.request["variable"]) for job in scene.cds.jobs) < 3
 
 
 def _downloaded_twice_each(scene: Scene) -> None:
     assert len(scene.downloads()) == 2 * REQUESTS
+
+
+def _downloaded_once_each(scene: Scene) -> None:
+    assert len(scene.downloads()) == REQUESTS
 
 
 def _fresh_link(scene: Scene) -> None:
@@ -129,17 +135,21 @@ def _zip_kept(scene: Scene) -> None:
 
 
 RECOVERED = {
-    "cds_403_cost": Recovery(jobs=6, also=_split),
+    "cds_403_cost": Recovery(jobs=None, also=_split),
     "cds_429": Recovery(also=_waited_as_told),
     "cds_500": Recovery(times=3),
     "cds_502_html": Recovery(times=3),
     "cds_503": Recovery(times=3),
     "cds_504": Recovery(times=3),
+    "cds_403_maintenance": Recovery(times=9),
+    "cds_html_404": Recovery(times=5),
     "cds_post_answer_lost": Recovery(times=2, also=_asked_before_submitting_again),
     "cds_failed": Recovery(jobs=REQUESTS + 1),
     "cds_dismissed": Recovery(jobs=REQUESTS + 1),
     "cds_results_not_ready": Recovery(times=2),
     "cds_results_expired": Recovery(jobs=REQUESTS + 1),
+    "cds_requeued": Recovery(times=2),
+    "cds_listed_gone": Recovery(beside=("cds_post_answer_lost",)),
     "cds_asset_cut_early": Recovery(also=_resumed),
     "cds_asset_cut_late": Recovery(also=_resumed),
     "cds_asset_cut_unannounced": Recovery(also=_resumed),
@@ -148,6 +158,8 @@ RECOVERED = {
     "cds_head_403": Recovery(times=ALWAYS, also=_head_was_armed),
     "cds_head_405": Recovery(times=ALWAYS, also=_head_was_armed),
     "cds_asset_link_expired": Recovery(also=_fresh_link),
+    "cds_store_refuses": Recovery(times=20),
+    "cds_no_checksum": Recovery(times=ALWAYS, also=_downloaded_once_each),
     "cds_wrong_size": Recovery(times=ALWAYS),
     "cds_wrong_checksum": Recovery(times=ALWAYS, also=_downloaded_twice_each),
     "cds_swapped_on_resume": Recovery(),
@@ -165,12 +177,13 @@ RECOVERED = {
 @pytest.mark.parametrize("fault", RECOVERED)
 def test_fault_is_recovered(scene, undisturbed, fault):
     case = RECOVERED[fault]
-    scene.faults.plant(fault, case.times)
+    for name in (fault, *case.beside):
+        scene.faults.plant(name, case.times)
     scene.place.fetch()
     if case.also is not None:
         case.also(scene)
     assert scene.faults.taken[fault] >= min(case.times, 3 if case.times < ALWAYS else 1)
-    assert len(scene.cds.jobs) <= case.jobs
+    assert case.jobs in (None, len(scene.cds.jobs))
     scene.assert_complete(undisturbed, same_bytes=fault not in OTHER_FILES)
 
 
@@ -236,10 +249,10 @@ class Lasting:
 
 LASTING = {
     "cds_503": Lasting(UnavailableError, ("503", "start"), 0),
-    "cds_asset_link_expired": Lasting(UnavailableError, ("403", "start again"), 3 * REQUESTS),
+    "cds_asset_link_expired": Lasting(UnavailableError, ("403", "start again"), REQUESTS),
     "cds_failed": Lasting(UnavailableError, ("retrieval from tape failed",), 3 * REQUESTS),
     "cds_day_missing": Lasting(DamagedError, ("quarantine",), 2 * REQUESTS),
-    "cds_html_asset": Lasting(DamagedError, ("HTML",), 2 * REQUESTS),
+    "cds_html_asset": Lasting(UnavailableError, ("HTML",), REQUESTS),
 }
 
 

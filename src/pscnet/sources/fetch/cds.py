@@ -9,49 +9,44 @@ while the first one may still deliver.
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
 
 import requests
 from ecmwf.datastores import Process, Remote
-from ecmwf.datastores.processing import ProcessingFailedError
+from ecmwf.datastores.processing import Results
 
-from pscnet.sources import SourceError
 from pscnet.sources.fetch import DamagedError, TooLargeError, UnavailableError, failure
 from pscnet.sources.fetch.cds_answers import (
     QUEUE,
     GoneError,
-    checksum_agrees,
     ended,
     explain,
+    gone,
+    job_verdict,
+    kinds,
+    not_ready,
     said,
     same_request,
     too_large,
     verdict,
 )
-from pscnet.sources.fetch.cds_client import LONGEST_POLL, connect, quiet_session
+from pscnet.sources.fetch.cds_client import LONGEST_POLL, connect
+from pscnet.sources.fetch.cds_file import Context, verified_file
 from pscnet.sources.fetch.cds_state import State
-from pscnet.sources.fetch.credentials import CdsAccount
-from pscnet.sources.fetch.era5_check import Content, check
+from pscnet.sources.fetch.era5_check import Content
 from pscnet.sources.fetch.era5_requests import DATASET
-from pscnet.sources.fetch.ledger import Ledger
 from pscnet.sources.fetch.locks import exclusive
-from pscnet.sources.fetch.parts import discard
-from pscnet.sources.fetch.progress import Progress
 from pscnet.sources.fetch.retry import duration, persist
-from pscnet.sources.fetch.secrets import redact
-from pscnet.sources.fetch.settings import Settings
-from pscnet.sources.fetch.transfer import Offer, Received, receive
+from pscnet.sources.fetch.transfer import Received
 
 LOG = logging.getLogger(__name__)
 
-#: Most jobs for one request in one run, of these with unusable files, and most downloads of one job's file.
-JOBS, DAMAGED_JOBS, DOWNLOADS = 3, 2, 3
+#: Most jobs for one request in one run, and of these with unusable files.
+JOBS, DAMAGED_JOBS = 3, 2
 
 #: A lost job is looked for among those made since shortly before the intention: clocks differ.
 CLOCKS_DIFFER = timedelta(days=2)
@@ -64,25 +59,17 @@ _ALIVE = ("accepted", "running", "successful")
 T = TypeVar("T")
 
 
-@dataclass(frozen=True)
-class Context:
-    """What the requests of one run share.
+class _NotDoneError(Exception):
+    """A job that was done, or failed, is under way again."""
 
-    Attributes
-    ----------
-    ledger : Ledger
-    settings : Settings
-    account : CdsAccount
-    progress : Progress
-    stop : threading.Event
-        Set when the run ends: all waiting then ends too.
-    """
+    def __init__(self, status: str) -> None:
+        super().__init__(f"the job is {status} again")
+        self.status = status
 
-    ledger: Ledger
-    settings: Settings
-    account: CdsAccount
-    progress: Progress
-    stop: threading.Event = field(default_factory=threading.Event)
+
+def results_of(remote: Remote) -> Results:
+    """The results of a job as they are now. The client's own ``get_results`` waits for them without end."""
+    return remote._make_results(wait=False)
 
 
 def fetch_request(context: Context, request: Mapping, part: Path, what: str) -> tuple[Received, Content, str]:
@@ -137,9 +124,7 @@ class _Errand:
         self._context, self._request, self._part, self._what, self._state = context, dict(request), part, what, state
         self._patience = context.settings.patience
         self._client = connect(context.account, self._patience)
-        self._store = quiet_session()
-        self._asset: dict = {}
-        self._counted = 0
+        self._begun = time.monotonic()  # one deadline for all that comes
         self._new = False  # whether the job is of this run
 
     def run(self) -> tuple[Received, Content, str]:
@@ -147,10 +132,8 @@ class _Errand:
         ends: list[GoneError] = []
         while len(ends) < JOBS and sum(end.damaged for end in ends) < DAMAGED_JOBS:
             try:
-                remote = self._ask(self._job)
-                self._wait(remote)
-                received, content = self._file(remote)
-                return received, content, remote.request_id
+                remote = self._job()
+                return *self._delivered(remote), remote.request_id
             except GoneError as end:
                 self._context.progress.note(f"{self._what}: CDS job {self._state.id} came to nothing: {end}")
                 self._state.over(str(end))
@@ -162,25 +145,34 @@ class _Errand:
         remedy = f"look at {QUEUE} and start again later: what has been fetched is kept"
         raise failure(UnavailableError, self._what, f"one of {len(ends)} CDS jobs to succeed", found, remedy)
 
-    def _ask(self, call: Callable[[], T]) -> T:
-        """An answer of the service, however long it takes within patience; refusals in words."""
+    def _delivered(self, remote: Remote) -> tuple[Received, Content]:
+        """The verified file of a job, however often it goes back into the queue until the deadline."""
+        while True:
+            try:
+                self._wait(remote)
+                return self._file(remote)
+            except _NotDoneError as error:
+                self._context.progress.note(f"{self._what}: CDS job {remote.request_id} is {error.status} again")
+                self._pause(remote, error.status, min(1.0, self._patience.first_wait))
+
+    def _ask(self, call: Callable[[], T], job: str | None = None) -> T:
+        """An answer of the service, however long it takes within patience; refusals in words.
+
+        ``job`` is the one that is asked about.
+        """
         stop, note = self._context.stop.is_set, self._context.progress.note
         try:
-            return persist(call, self._what, self._patience, verdict, stop, note)
+            return persist(call, self._what, self._patience, job_verdict if job else verdict, stop, note)
         except requests.HTTPError as error:
-            raise explain(error, self._what) from None
-        except ProcessingFailedError as error:
-            raise GoneError(redact(str(error))) from None
+            raise explain(error, self._what, job) from None
 
     def _job(self) -> Remote:
         """The job of an earlier run or try, else a new one."""
-        if self._state.id:
-            try:
-                return self._client.get_remote(self._state.id)
-            except requests.HTTPError as error:
-                if error.response.status_code in (403, 404) and "licence" not in said(error).lower():
-                    raise GoneError(f"the service does not give access to it any more ({said(error)})") from None
-                raise
+        if job := self._state.id:
+            return self._ask(lambda: self._client.get_remote(job), job)
+        return self._ask(self._found_or_new)
+
+    def _found_or_new(self) -> Remote:
         if self._state.intent and (remote := self._lost()) is not None:
             self._context.progress.note(f"{self._what}: CDS job {remote.request_id} was found again")
             self._state.submitted(remote.request_id)
@@ -205,13 +197,27 @@ class _Errand:
                 known = job["jobID"] in self._state.past or job.get("processID") != DATASET
                 if known or job["status"] not in _ALIVE or _created(job) < since:
                     continue
-                remote = self._client.get_remote(job["jobID"])
-                if same_request(self._request, remote.request):
+                remote = self._asked_for(job["jobID"])
+                if remote is not None:
                     return remote
             page = page.next
             if page is None:
                 break
         return None
+
+    def _asked_for(self, job: str) -> Remote | None:
+        """A listed job, if it is there still and has this request."""
+
+        def look() -> Remote | None:
+            try:
+                remote = self._client.get_remote(job)
+                return remote if same_request(self._request, remote.request) else None
+            except requests.HTTPError as error:
+                if gone(error):
+                    return None  # somebody deletes old jobs
+                raise
+
+        return self._ask(look, job)
 
     def _submit(self) -> Remote:
         process = self._client.get_process(DATASET)
@@ -220,8 +226,8 @@ class _Errand:
         try:
             remote = process.submit(self._request)
         except requests.HTTPError as error:
-            if 400 <= error.response.status_code < 500 and error.response.status_code != 408:
-                self._state.withdraw()  # an answer that says that there is no job
+            if kinds(error) and 400 <= error.response.status_code < 500 and error.response.status_code != 408:
+                self._state.withdraw()  # an answer of the service that says that there is no job
             raise
         self._state.submitted(remote.request_id)
         self._new = True
@@ -241,10 +247,9 @@ class _Errand:
 
     def _wait(self, remote: Remote) -> None:
         """Until the job is successful, or the deadline."""
-        patience, begun = self._patience, time.monotonic()
-        pause = min(1.0, patience.first_wait)
+        pause = min(1.0, self._patience.first_wait)
         while True:
-            status = self._ask(lambda: remote.status)
+            status = self._ask(lambda: remote.status, remote.request_id)
             self._context.progress.queue(self._what, status)
             if status == "successful":
                 return
@@ -252,26 +257,39 @@ class _Errand:
                 raise self._bad_end(remote, status)
             if status in ("dismissed", "deleted"):
                 raise GoneError("somebody dismissed it")
-            waited, job = time.monotonic() - begun, f"CDS job {remote.request_id}"
-            deadline = self._context.settings.deadline
-            again = f"look at {QUEUE}; start again to go on: the job keeps its place in the queue and is picked up"
-            if waited + pause > deadline:
-                expected, found = f"{job} to be done within {duration(deadline)}", f"still {status}"
-                raise failure(UnavailableError, self._what, expected, f"{found} after {duration(waited)}", again)
-            if self._context.stop.wait(pause):
-                found = f"it {status} when another request failed for good"
-                raise failure(UnavailableError, self._what, f"{job} to be done", found, again)
-            pause = min(1.5 * pause, patience.longest_wait, LONGEST_POLL)
+            self._pause(remote, status, pause)
+            pause = min(1.5 * pause, self._patience.longest_wait, LONGEST_POLL)
+
+    def _pause(self, remote: Remote, status: str, seconds: float) -> None:
+        """Wait between two looks at a job, but not beyond the deadline of the whole errand."""
+        waited, job = time.monotonic() - self._begun, f"CDS job {remote.request_id}"
+        deadline = self._context.settings.deadline
+        again = f"look at {QUEUE}; start again to go on: the job keeps its place in the queue and is picked up"
+        if waited + seconds > deadline:
+            expected, found = f"{job} to be done within {duration(deadline)}", f"still {status}"
+            raise failure(UnavailableError, self._what, expected, f"{found} after {duration(waited)}", again)
+        if self._context.stop.wait(seconds):
+            found = f"it {status} when another request failed for good"
+            raise failure(UnavailableError, self._what, f"{job} to be done", found, again)
+
+    def _results(self, remote: Remote) -> Results:
+        """The results of a job that has ended; :class:`_NotDoneError` when it is under way again."""
+        try:
+            return results_of(remote)
+        except requests.HTTPError as error:
+            if not_ready(error) and (status := remote.status) in ("accepted", "running"):
+                raise _NotDoneError(status) from None
+            raise
 
     def _bad_end(self, remote: Remote, status: str) -> Exception:
         """Why a job failed or was rejected, and whether a new one may do better."""
-        reason = "no reason was given"
+        stop, reason = self._context.stop.is_set, "no reason was given"
         try:
-            persist(remote.get_results, self._what, self._patience, verdict, self._context.stop.is_set)
+            persist(lambda: self._results(remote), self._what, self._patience, job_verdict, stop)
         except requests.HTTPError as error:
+            if error.response.status_code != 400:
+                return explain(error, self._what, remote.request_id)
             reason = said(error)
-        except ProcessingFailedError as error:
-            reason = redact(str(error))
         error = ended(self._what, status, reason)
         if isinstance(error, GoneError) or (not self._new and not isinstance(error, TooLargeError)):
             return GoneError(f"it ended as {status} ({reason})")  # an earlier run's: what was wrong may be over
@@ -279,76 +297,12 @@ class _Errand:
         return error
 
     def _file(self, remote: Remote) -> tuple[Received, Content]:
-        """The verified file of a successful job.
+        """The verified file of a successful job."""
 
-        A size or checksum other than announced is a suspicion: the same bytes twice with valid content are accepted.
-        """
-        seen: set[str] = set()
-        problem, url = "", None
-        for number in range(DOWNLOADS):
-            received = self._download(remote, whole=number > 0)
-            url, trusted = received.url, self._trusted(received)
-            repeated = received.sha256 in seen
-            seen.add(received.sha256)
-            try:
-                content = check(self._part, self._request)
-            except SourceError as error:
-                problem = str(error).replace(str(self._part), self._what)
-                if trusted or repeated:
-                    break  # the service's file is like that
-            else:
-                if trusted or repeated:
-                    if not trusted:
-                        LOG.warning("%s: accepted with another size or checksum than announced", self._what)
-                    return received, content
-                problem = f"{received.size} bytes with MD5 {received.md5}, neither of them as announced"
-            self._context.progress.note(f"{self._what}: downloading once more, since there came {problem}")
-        discarded = self._context.ledger.quarantine(self._part, "era5_land", problem, url, f"{self._what}.bad")
-        discard(self._part)
-        raise GoneError(f"its file is unusable: {problem} It lies at {discarded}", damaged=True)
+        def results() -> Results:
+            return self._ask(lambda: self._results(remote), remote.request_id)
 
-    def _download(self, remote: Remote, whole: bool) -> Received:
-        if whole:
-            self._count(-self._counted)
-        try:
-            return receive(
-                lambda: self._offer(remote),
-                self._part,
-                self._what,
-                self._patience,
-                self._count,
-                whole,
-                self._context.settings.reserve,
-                self._context.stop.is_set,
-                self._context.progress.note,
-            )
-        except requests.HTTPError as error:
-            raise GoneError(f"its file cannot be had: {error}") from None
-
-    def _count(self, n: int) -> None:
-        self._counted += n
-        self._context.progress.bytes(n)
-
-    def _offer(self, remote: Remote) -> Offer:
-        """A fresh link to the job's file."""
-
-        def fresh() -> tuple[str, dict]:
-            results = remote.get_results()
-            return results.location, results.asset
-
-        location, self._asset = self._ask(fresh)
-        return Offer(location, self._store, size=self._announced_size())
-
-    def _announced_size(self) -> int | None:
-        size = self._asset.get("file:size")
-        return int(size) if size is not None else None
-
-    def _trusted(self, received: Received) -> bool:
-        """Whether the bytes are as announced: by their checksum, or where there is none by their size."""
-        announced = self._asset.get("file:checksum")
-        if not checksum_agrees(received, announced):
-            return False
-        return bool(announced) or received.size == (self._announced_size() or received.size)
+        return verified_file(self._context, self._request, self._part, self._what, results)
 
 
 def _created(job: Mapping) -> datetime:

@@ -23,6 +23,9 @@ QUEUE = f"{SITE}/requests"
 
 _NO_DATA = re.compile(r"NoDataError|none of the data|no data (is|are) available|not available yet", re.IGNORECASE)
 _TOO_LARGE = re.compile(r"cost limits? exceeded|request is too large|too large", re.IGNORECASE)
+_PASSING = re.compile(r"maintenance|temporar|unavailable|try again|later", re.IGNORECASE)
+_ENDED = re.compile(r"^the job has|job results failed|^job dismissed")
+_GONE = ("job not found", "no-such-job", "results expired")
 _LONGEST = 400
 
 
@@ -46,18 +49,60 @@ def said(error: requests.HTTPError) -> str:
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST // 2]} ... {text[-_LONGEST // 2 :]}"
 
 
+def kinds(error: requests.HTTPError) -> tuple[str, ...]:
+    """Title and type of an error of the service, in small letters; none where a page of somebody else came."""
+    try:
+        body = error.response.json()
+    except ValueError:
+        return ()
+    if not isinstance(body, Mapping):
+        return ()
+    return tuple(str(body[name]).strip().lower() for name in ("title", "type") if body.get(name))
+
+
+def gone(error: requests.HTTPError) -> bool:
+    """Whether the service itself says that a job or its results are no more: nothing less ends a job."""
+    return error.response.status_code in (404, 410) and any(kind.endswith(_GONE) for kind in kinds(error))
+
+
+def not_ready(error: BaseException) -> bool:
+    """Whether the service says that a job has no results yet."""
+    if not isinstance(error, requests.HTTPError) or error.response is None or error.response.status_code != 404:
+        return False
+    return any("not ready" in kind or "not-ready" in kind for kind in kinds(error))
+
+
 def verdict(error: BaseException) -> float | None:
     """As :func:`pscnet.sources.fetch.retry.transient`, for answers of the service."""
     if isinstance(error, requests.HTTPError) and error.response is not None:
-        if error.response.status_code == 404 and "not ready" in said(error).lower():
+        maintained = error.response.status_code == 403 and kinds(error) and _PASSING.search(said(error))
+        if not_ready(error) or (maintained and not _licence(said(error))):
             return server_wait(error.response)
-    elif isinstance(error, LinkError | KeyError | AssertionError):
+    elif isinstance(error, LinkError | KeyError | TypeError | AttributeError | AssertionError):
         return 0.0  # JSON, but not of the service
     return transient(error)
 
 
-def explain(error: requests.HTTPError, what: str) -> FetchError | GoneError:
-    """A refusal in words: what a person must do, or that a new job is needed."""
+def job_verdict(error: BaseException) -> float | None:
+    """As :func:`verdict`, for questions about a job that is known: a page in place of the answer passes."""
+    status = error.response.status_code if isinstance(error, requests.HTTPError) and error.response is not None else 0
+    return server_wait(error.response) if status in (403, 404, 410) and not kinds(error) else verdict(error)
+
+
+def _licence(text: str) -> bool:
+    return "licence" in text.lower() or "license" in text.lower()
+
+
+def explain(error: requests.HTTPError, what: str, job: str | None = None) -> FetchError | GoneError:
+    """A refusal in words: what a person must do, or that a new job is needed.
+
+    Parameters
+    ----------
+    error : requests.HTTPError
+    what : str
+    job : str, optional
+        Id of the job that was asked about. Without one the answer cannot be that it is no more.
+    """
     status, text = error.response.status_code, said(error)
     low = text.lower()
     if status == 401:
@@ -67,18 +112,19 @@ def explain(error: requests.HTTPError, what: str) -> FetchError | GoneError:
             text,
             f"log in at {CDS_PROFILE}, copy the personal access token, and put it into ~/.cdsapirc or CDSAPI_KEY",
         )
-    if status == 403 and ("licence" in low or "license" in low):
+    if status == 403 and _licence(text):
         return _refused(what, "the dataset's licence accepted", text, f"log in, open {LICENCES} and accept it")
     if _TOO_LARGE.search(text) and status in (400, 403, 413, 422):
         return too_large(what, text)
     if status == 403:
         return _refused(what, "access to the dataset", text, f"read the messages at {OVERVIEW}, and start again later")
-    if status in (404, 410) and ("expired" in low or "job" in low):
+    if job and (gone(error) or (status == 400 and any(_ENDED.search(kind) for kind in kinds(error)))):
         return GoneError(text)
+    if job and status in (404, 410):
+        remedy = f"look at {QUEUE} whether it is there, and start again: its number is kept"
+        return _refused(what, f"CDS job {job}", text, remedy)
     if status == 404 and "process" in low:
         return _refused(what, f"the dataset {DATASET}", text, f"look at {OVERVIEW} whether it has moved")
-    if status == 400 and ("job has" in low or "job results failed" in low):
-        return GoneError(text)
     if status in (400, 422):
         return _refused(
             what,
@@ -148,24 +194,45 @@ def _word(item: object) -> object:
         return str(item).strip().lower()
 
 
-def checksum_agrees(received: Received, announced: str | None) -> bool:
-    """Whether the bytes are those that the service announces, as far as its ``file:checksum`` can tell.
+def proven(received: Received, announced: str | None) -> bool:
+    """Whether a hash over the bytes says that they are those of the service.
 
-    It is the ETag of the object store up to a hyphen, without leading zeros: the MD5 of the file, or for multipart
-    uploads the MD5 of the parts' MD5s. Parts of another size than 50 MiB cannot be recomputed; there it suffices that
-    the store's own ETag says that it is this object.
+    ``file:checksum`` is the ETag of the object store up to a hyphen, without leading zeros: the MD5 of the file, or for
+    multipart uploads the MD5 of the parts' MD5s. Where it is absent, the ETag itself is compared.
 
     Parameters
     ----------
     received : Received
     announced : str or None
-        Hexadecimal digits; none says nothing and contradicts nothing.
+        Hexadecimal digits.
     """
-    if not announced:
-        return True
-    digits = announced.lower().zfill(32)
-    if digits == received.md5 or digits == received.part_md5s:  # the second reads a large file once more
-        return True
-    base, hyphen, count = (received.etag or "").strip('"').lower().partition("-")
-    other_parts = bool(hyphen) and count != str(-(-received.size // MULTIPART))
-    return other_parts and base.zfill(32) == digits
+    digits = (announced or _etag(received)[0]).lower().zfill(32)
+    return digits == received.md5 or digits == received.part_md5s  # the second reads a large file once more
+
+
+def plausible(received: Received, announced: str | None, size: int | None) -> bool:
+    """Whether nothing that was announced contradicts the bytes, though nothing may prove them.
+
+    Parts of another size than 50 MiB cannot be recomputed: there the store's own ETag says which object it is.
+
+    Parameters
+    ----------
+    received : Received
+    announced : str or None
+        As of :func:`proven`.
+    size : int or None
+        Announced size [byte].
+    """
+    base, count = _etag(received)
+    other_parts = bool(count) and count != str(-(-received.size // MULTIPART))
+    if announced and not (other_parts and base.zfill(32) == announced.lower().zfill(32)):
+        return False
+    if not announced and re.fullmatch(r"[0-9a-f]{32}", base) and not other_parts:
+        return False  # a hash over these bytes, and they have another one
+    return size is None or size == received.size
+
+
+def _etag(received: Received) -> tuple[str, str]:
+    """The store's ETag before its hyphen, and the number of parts behind it."""
+    base, _, count = (received.etag or "").strip('"').lower().partition("-")
+    return base, count

@@ -75,7 +75,15 @@ class State:
         self._set(id=job)
 
     def over(self, why: str) -> None:
-        """The job came to nothing."""
+        """The job came to nothing.
+
+        Raises
+        ------
+        ValueError
+            When there is none: an intention may stand for a job that nobody has looked at.
+        """
+        if self.id is None:
+            raise ValueError(f"{self.path}: no job is known that could be over ({why})")
         entry = {"id": self.id, "end": why, "at": now()}
         self._set(intent=None, id=None, history=[*self._values["history"], entry])
 

@@ -12,9 +12,11 @@ import requests
 from pscnet.sources.fetch import FetchError, RefusedError, TooLargeError
 from pscnet.sources.fetch.cds_answers import (
     GoneError,
-    checksum_agrees,
     ended,
     explain,
+    job_verdict,
+    plausible,
+    proven,
     said,
     same_request,
     verdict,
@@ -47,7 +49,7 @@ def refusal(status: int, body: dict | str) -> requests.HTTPError:
     ],
 )
 def test_refusals_say_what_to_do(status, body, kind, words):
-    error = explain(refusal(status, body), WHAT)
+    error = explain(refusal(status, body), WHAT, "job-1" if kind is GoneError else None)
     assert type(error) is kind
     for word in words:
         assert word in str(error)
@@ -70,6 +72,29 @@ def test_bad_ends_of_jobs(status, reason, kind, words):
     error = ended(WHAT, status, reason)
     assert type(error) is kind
     assert words.lower() in str(error).lower()
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "passes"),
+    [
+        (404, "<html>nothing here</html>", True),
+        (403, "<html>maintenance</html>", True),
+        (403, {"title": "permission denied", "detail": "the system is under maintenance"}, True),
+        (403, {"title": "permission denied", "detail": "your account is blocked"}, False),
+        (404, {"detail": "Not Found"}, True),
+        (404, {"title": "not found", "detail": "no such job of yours"}, False),
+    ],
+)
+def test_only_the_service_itself_ends_a_job_in_so_many_words(status, body, passes):
+    error = refusal(status, body)
+    assert (job_verdict(error) is not None) is passes
+    assert type(explain(error, WHAT, "job-1")) is RefusedError
+
+
+@pytest.mark.parametrize("title", ["job not found", "results expired", "The job has failed"])
+def test_no_job_is_gone_where_none_was_asked_about(title):
+    status = 400 if "failed" in title else 404
+    assert type(explain(refusal(status, {"title": title}), WHAT)) is RefusedError
 
 
 def test_long_tracebacks_keep_their_beginning_and_end():
@@ -129,19 +154,25 @@ MD5, PARTS = hashlib.md5(b"0").hexdigest(), "0" + hashlib.md5(b"1").hexdigest()[
 
 
 @pytest.mark.parametrize(
-    ("announced", "etag", "agrees"),
+    ("announced", "etag", "is_proven", "is_plausible"),
     [
-        (None, None, True),
-        (MD5, None, True),
-        (MD5.upper(), None, True),
-        (PARTS.lstrip("0"), f'"{PARTS}-1"', True),
-        ("f" * 32, f'"{MD5}"', False),
-        ("f" * 32, f'"{"f" * 32}"', False),  # an MD5 by its form, and not that of the bytes
-        ("f" * 32, f'"{"f" * 32}-1"', False),  # one part of 50 MiB: it could be recomputed, and is another
-        ("f" * 32, f'"{"f" * 32}-7"', True),  # parts of another size: the store says that it is this object
-        ("f" * 32, f'"{"e" * 32}-7"', False),
+        (None, None, False, True),
+        (None, f'"{MD5}"', True, False),
+        (None, f'"{PARTS}-1"', True, False),
+        (None, f'"{"f" * 32}"', False, False),  # a hash over other bytes
+        (None, f'"{"f" * 32}-7"', False, True),
+        (MD5, None, True, False),
+        (MD5.upper(), None, True, False),
+        (PARTS.lstrip("0"), f'"{PARTS}-1"', True, False),
+        ("f" * 32, f'"{MD5}"', False, False),
+        ("f" * 32, f'"{"f" * 32}"', False, False),  # an MD5 by its form, and not that of the bytes
+        ("f" * 32, f'"{"f" * 32}-1"', False, False),  # one part of 50 MiB: it could be recomputed, and is another
+        ("f" * 32, f'"{"f" * 32}-7"', False, True),  # parts of another size: the store says that it is this object
+        ("f" * 32, f'"{"e" * 32}-7"', False, False),
     ],
 )
-def test_checksums(announced, etag, agrees):
+def test_checksums(announced, etag, is_proven, is_plausible):
     received = SimpleNamespace(md5=MD5, part_md5s=PARTS, size=100, etag=etag)
-    assert checksum_agrees(received, announced) is agrees
+    assert proven(received, announced) is is_proven
+    assert is_proven or plausible(received, announced, 100) is is_plausible
+    assert not plausible(received, announced, 101)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from pscnet.sources.fetch.cds_state import State
 
 REQUEST = {"variable": ["t2m"], "day": ["01"]}
@@ -24,6 +26,14 @@ def test_each_step_is_there_for_the_next_run(tmp_path):
     assert (later().intent, later().id, later().past) == (None, None, {"job-1"})
     later().refuse_size()
     assert later().too_large
+
+
+def test_an_intention_is_not_over_as_long_as_no_job_is_known(tmp_path):
+    state = State(tmp_path, REQUEST)
+    state.intend()
+    with pytest.raises(ValueError, match="no job is known"):
+        state.over("a job that somebody deleted")
+    assert State(tmp_path, REQUEST).intent is not None
 
 
 def test_requests_do_not_share_their_state(tmp_path):
