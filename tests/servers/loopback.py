@@ -33,6 +33,7 @@ class Loopback:
             def handle_error(self, *_: object) -> None:
                 pass  # clients hang up here
 
+        Quiet.over = self.over
         self._server = Quiet(("127.0.0.1", 0), Handler)
         self.port = self._server.server_port
         threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()

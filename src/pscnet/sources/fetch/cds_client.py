@@ -48,7 +48,7 @@ def connect(account: CdsAccount, patience: Patience) -> Client:
             debug_callback=drop,
             warning_callback=tell,
             error_callback=tell,
-            session=Session(home=account.url),
+            session=Session(account.url, patience),
         ).client
 
 

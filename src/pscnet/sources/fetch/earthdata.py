@@ -1,9 +1,9 @@
 """NASA Earthdata through earthaccess: one login that never asks a person, searches that must be complete, and sessions.
 
-The client is earthaccess, without its module-wide login and without its store. Its sessions are used with three
-changes: every request has a timeout; a netrc file is read by earthaccess alone, while requests would otherwise send
-what it finds there, in place of the token, to every host that the file names; and a token is sent to no other host
-than the one asked first.
+The client is earthaccess, without its module-wide login and without its store. Its sessions are those of
+:mod:`pscnet.sources.fetch.sessions` too: every answer has a limit of time; a netrc file is read by earthaccess alone,
+while requests would otherwise send what it finds there, in place of the token, to every host that the file names; and
+a token is sent to no other host than the one asked first.
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ from pscnet.sources.fetch.credentials import EARTHDATA_HOST, EARTHDATA_TOKENS, E
 from pscnet.sources.fetch.granules import PRODUCTS, Granule, from_catalogue
 from pscnet.sources.fetch.retry import PASSING, describe, persist
 from pscnet.sources.fetch.secrets import remember
+from pscnet.sources.fetch.sessions import Session as Bounded
+from pscnet.sources.fetch.sessions import read_page
 from pscnet.sources.fetch.settings import Patience
 
 logger = logging.getLogger(__name__)
@@ -43,7 +45,7 @@ class Unsettled(requests.exceptions.ConnectionError):
     """An answer that cannot be right, and may be the next time."""
 
 
-class Session(SessionWithHeaderRedirection):
+class Session(SessionWithHeaderRedirection, Bounded):
     """A session of earthaccess that waits no longer than ``patience`` and knows no netrc file.
 
     Parameters
@@ -61,30 +63,20 @@ class Session(SessionWithHeaderRedirection):
         self, host: str, auth: tuple[str, str] | None, token: str | None, patience: Patience, login: int
     ) -> None:
         super().__init__(host, auth)
-        self.login, self._timeout = login, (patience.stall, patience.stall)
-        self.auth = _as_it_is
+        self.login, self._stall = login, patience.stall
         if token:
             self.headers["Authorization"] = f"Bearer {token}"
 
     def request(self, method: str, url: str, **options: Any) -> requests.Response:
-        """As of requests, with a timeout, and with an error where an agreement is missing."""
-        if options.get("timeout") is None:
-            options["timeout"] = self._timeout
+        """As of requests, with an error where an agreement is missing."""
         response = super().request(method, url, **options)
-        if response.status_code == 403 and "eula" in response.text.lower():
-            # No link of the store that a fresh one replaces: nothing but an agreement helps.
-            raise requests.HTTPError("403, an agreement (EULA) has not been accepted", response=response)
+        if response.status_code == 403:
+            if options.get("stream") and response.raw is not None:
+                read_page(response, self._stall)
+            if "eula" in response.text.lower():
+                # No link of the store that a fresh one replaces: nothing but an agreement helps.
+                raise requests.HTTPError("403, an agreement (EULA) has not been accepted", response=response)
         return response
-
-    def rebuild_auth(self, prepared_request: requests.PreparedRequest, response: requests.Response) -> None:
-        """Send the token to no other host, and nothing else in its place."""
-        if self.should_strip_auth(response.request.url, prepared_request.url):
-            prepared_request.headers.pop("Authorization", None)
-
-
-def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    """An authentication that adds nothing: without any, requests would look into the netrc file."""
-    return request
 
 
 class _Auth(Auth):

@@ -93,8 +93,8 @@ def _required(account: CdsAccount) -> set[str]:
     """Licences that the catalogue names for the dataset; empty where it does not answer in the form known."""
     try:
         url = f"{account.url}/catalogue/v1/collections/{DATASET}"
-        with Session() as session:
-            answer = session.get(url, timeout=BRIEF.stall)
+        with Session(patience=BRIEF) as session:
+            answer = session.get(url)
         links = answer.json().get("links", []) if answer.ok else []
         found = [re.search(r"/licences/([^/]+)/", str(link.get("href"))) for link in links if link["rel"] == "license"]
     except (requests.RequestException, ValueError, KeyError, TypeError, AttributeError):

@@ -103,7 +103,7 @@ def _from_address(ledger: Ledger, url: str, sha256: str | None, settings: Settin
 def _received(ledger: Ledger, name: str, url: str, sha256: str, settings: Settings, screen: TextIO | None) -> Received:
     """The whole file as a part, with the right hash; a wrong one is fetched once more from its first byte."""
     what = f"elevation {public_url(url)}"
-    with Session() as session, Progress("Elevation", 1, screen) as progress:
+    with Session(patience=settings.patience) as session, Progress("Elevation", 1, screen) as progress:
         for whole in (False, True):
             received = _ask(session, ledger.part(name), url, what, settings, progress, whole)
             if received.sha256 == sha256:

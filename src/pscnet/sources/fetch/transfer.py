@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import io
 import re
 import shutil
 import time
@@ -20,12 +19,12 @@ from functools import cached_property
 from pathlib import Path
 
 import requests
-import urllib3
 
 from pscnet.sources.fetch import DamagedError, RefusedError, failure
 from pscnet.sources.fetch.parts import MULTIPART, Part, discard, multipart_md5
 from pscnet.sources.fetch.retry import persist, transient
 from pscnet.sources.fetch.secrets import public_url
+from pscnet.sources.fetch.sessions import read_page
 from pscnet.sources.fetch.settings import Patience
 
 BLOCK = 1 << 18  # byte; largest piece read at once
@@ -36,7 +35,6 @@ _PAGES = 3  # pages in place of the rest of a file, before the part is given up 
 _TOO_LONG = 3
 _SAME_END = 3  # ends at one length that nobody announced, before they count as the end
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
-_ERROR_TEXT = 1 << 16  # byte; how much of an error page is read
 
 
 @dataclass(frozen=True)
@@ -270,12 +268,7 @@ class _Transfer:
 
     def _refusal(self, response: requests.Response) -> _Refused:
         """The error of a status, with the beginning of the page at hand."""
-        try:
-            text = response.raw.read(_ERROR_TEXT, decode_content=True)
-        except (urllib3.exceptions.HTTPError, OSError) as error:
-            text = f"(the page did not arrive: {type(error).__name__})".encode()
-        response.close()
-        response.raw = io.BytesIO(text)
+        read_page(response, self._patience.stall)
         self._links += response.status_code in _LINK
         url = public_url(response.url)
         return _Refused(f"{response.status_code} {response.reason} for {url}", response=response)

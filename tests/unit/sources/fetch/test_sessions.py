@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
 import requests
 
 from pscnet.sources.fetch import RefusedError
-from pscnet.sources.fetch.sessions import Session
+from pscnet.sources.fetch.retry import transient
+from pscnet.sources.fetch.sessions import WHOLE, Session, read_page
+from pscnet.sources.fetch.settings import Patience
 from tests.servers.loopback import Loopback, redirect, text
 
 
@@ -65,3 +68,66 @@ def test_no_way_from_https_to_http(place: str) -> None:
     with pytest.raises(RefusedError, match="encrypted connection") as caught:
         Session().rebuild_auth(after, response)
     assert "planted" not in str(caught.value)
+
+
+def trickle(head: bytes, piece: bytes) -> Callable[[BaseHTTPRequestHandler], None]:
+    """Answer with a piece now and then, so that there is never silence, and never an end."""
+
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        handler.close_connection = True
+        handler.wfile.write(head)
+        for _ in range(1000):
+            handler.wfile.write(piece)
+            if handler.server.over.wait(0.05):
+                return
+
+    return answer
+
+
+OK = b"HTTP/1.1 200 OK\r\n"
+BRIEF = Patience(stall=0.2)
+ANSWERS = {
+    "a body with a length": (OK + b"Content-Length: 10000000\r\n\r\n", b" "),
+    "a body without": (OK + b"Connection: close\r\n\r\n", b" "),
+    "a body in chunks": (OK + b"Transfer-Encoding: chunked\r\n\r\n", b"1\r\n \r\n"),
+    "a header": (OK, b"X-Name: value\r\n"),
+    "a line of a header": (OK + b"X-Name: ", b"x"),
+}
+
+
+@pytest.mark.parametrize("kind", ANSWERS)
+def test_a_trickling_answer_has_an_end(server: Loopback, kind: str) -> None:
+    server.answers = {"/": trickle(*ANSWERS[kind]), "/there": redirect(server.url("/"))}
+    for path in ("/", "/there"):
+        with Session(patience=BRIEF) as session, pytest.raises(requests.exceptions.RequestException) as caught:
+            session.get(server.url(path))
+        assert transient(caught.value) == 0.0 and "no whole answer" in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", ["a header", "a line of a header"])
+def test_the_header_of_a_stream_has_an_end(server: Loopback, kind: str) -> None:
+    server.answers = {"/": trickle(*ANSWERS[kind])}
+    with Session(patience=BRIEF) as session, pytest.raises(requests.exceptions.ReadTimeout, match="no whole answer"):
+        session.get(server.url("/"), stream=True)
+
+
+def test_the_body_of_a_stream_is_for_others_to_watch(server: Loopback) -> None:
+    server.answers = {"/": trickle(*ANSWERS["a body with a length"])}
+    with Session(patience=BRIEF) as session, session.get(server.url("/"), stream=True) as response:
+        server.over.wait(2.0 * WHOLE * BRIEF.stall)
+        assert response.raw.read(30) == b" " * 30
+
+
+def test_an_error_page_that_trickles_is_read_as_far_as_it_came(server: Loopback) -> None:
+    server.answers = {"/": trickle(b"HTTP/1.1 403 No\r\nContent-Length: 10000000\r\n\r\nplease accept the EULA", b" ")}
+    with Session(patience=BRIEF) as session:
+        response = session.get(server.url("/"), stream=True)
+        for _ in range(2):
+            read_page(response, limit=0.3)
+        assert response.status_code == 403 and "EULA" in response.text
+
+
+def test_answers_over_one_connection(server: Loopback) -> None:
+    server.answers = {"/": text(b"whole")}
+    with Session(patience=BRIEF) as session:
+        assert [session.get(server.url("/")).content for _ in range(3)] == [b"whole"] * 3
