@@ -49,6 +49,7 @@ _PLEASE = re.compile(r"wait\s+(\d+(?:\.\d+)?)\s*(second|minute|hour)", re.IGNORE
 _SECONDS = {"second": 1.0, "minute": 60.0, "hour": 3600.0}
 _SLICE = 0.25  # s; how soon a pause sees that it should stop
 _LONGEST_TEXT = 300
+_LONGEST_DATE = 3600.0  # s; a date that is farther away is asked about again before
 
 
 def server_wait(response: requests.Response | None) -> float:
@@ -58,18 +59,25 @@ def server_wait(response: requests.Response | None) -> float:
     after = response.headers.get("Retry-After", "").strip()
     if re.fullmatch(r"\d+(\.\d+)?", after):
         return float(after)
-    if after:
-        try:
-            then = parsedate_to_datetime(after)
-        except ValueError:
-            log.debug("Retry-After in no known form: %s", after)
-        else:
-            then = then if then.tzinfo else then.replace(tzinfo=UTC)
-            return max(0.0, (then - datetime.now(UTC)).total_seconds())
+    if after and (then := _moment(after)) is not None:
+        # by the server's own clock, where it tells: ours may go wrong
+        now = _moment(response.headers.get("Date", "").strip()) or datetime.now(UTC)
+        return min(max(0.0, (then - now).total_seconds()), _LONGEST_DATE)
     if response.status_code != 429:
         return 0.0
     asked = _PLEASE.search(response.text[:10_000])
     return float(asked[1]) * _SECONDS[asked[2].lower()] if asked else 0.0
+
+
+def _moment(text: str) -> datetime | None:
+    """A date of HTTP; None when it is none."""
+    try:
+        moment = parsedate_to_datetime(text)
+    except ValueError:
+        if text:
+            log.debug("a date in no known form: %s", text)
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def transient(error: BaseException) -> float | None:

@@ -51,6 +51,15 @@ def test_what_a_server_asks_to_wait(response, seconds):
     assert server_wait(response) == seconds
 
 
+@pytest.mark.parametrize(("ahead", "seconds"), [(17, 17.0), (-5, 0.0), (10**6, 3600.0)])
+@pytest.mark.parametrize("wrong", [timedelta(0), timedelta(days=400), timedelta(days=-400)])
+def test_a_date_counts_from_the_clock_of_the_server(ahead, seconds, wrong):
+    date = datetime.now(UTC) + wrong
+    then = date + timedelta(seconds=ahead)
+    dates = {"Retry_After": format_datetime(then, usegmt=True), "Date": format_datetime(date, usegmt=True)}
+    assert server_wait(answer(503, **dates)) == seconds
+
+
 @pytest.mark.parametrize("ahead", [30, 0, -300])
 def test_a_date_to_wait_for(ahead):
     then = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=ahead)
