@@ -169,7 +169,8 @@ def guarded() -> Iterator[None]:
 
     An error of the family of :class:`~pscnet.sources.SourceError` leaves as its own class, any other as a
     :class:`~pscnet.sources.fetch.FetchError` that names its type (its traceback goes to the log, masked); neither
-    keeps the errors behind it. Belongs inside :func:`pscnet.logs.log_to`, which prints what comes out of it.
+    keeps the errors behind it, and neither does an interruption. Belongs inside :func:`pscnet.logs.log_to`, which
+    prints what comes out of it.
     """
     with _masked_records():
         try:
@@ -179,6 +180,9 @@ def guarded() -> Iterator[None]:
             if not isinstance(error, SourceError):
                 log.error("%s", redact("".join(traceback.format_exception(error))).rstrip())
             clean = _redacted(error)
+        except BaseException as error:  # an interruption, maybe in the midst of an error with a signed link
+            _bare(error)
+            raise
         try:
             raise clean from None
         except SourceError:
@@ -192,6 +196,14 @@ def _redacted(error: Exception) -> SourceError:
         return type(error).__new__(type(error), redact(str(error)))
     text = redact(str(error)).strip()
     return FetchError(f"{type(error).__name__}: {text}" if text else type(error).__name__)
+
+
+def _bare(error: BaseException) -> None:
+    """Leave nothing of an interruption but itself with masked words: errors behind it would be printed too."""
+    error.__cause__ = error.__context__ = None
+    error.args = tuple(redact(word) if isinstance(word, str) else word for word in error.args)
+    if isinstance(error, SystemExit) and isinstance(error.code, str):
+        error.code = redact(error.code)
 
 
 _guards = 0

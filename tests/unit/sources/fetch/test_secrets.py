@@ -12,6 +12,7 @@ import sys
 import textwrap
 import threading
 import time
+import traceback
 from urllib.parse import quote, quote_plus, urlencode
 
 import pytest
@@ -370,3 +371,16 @@ def test_a_whole_job(tmp_path):
     for place in (done.stdout, done.stderr, text):
         assert not holds_secret(place)
         assert not any(_pieces(secret, place) for secret in (KEY, PASSWORD))
+
+
+@pytest.mark.parametrize("last", [KeyboardInterrupt(), SystemExit(3), SystemExit("see https://s/f?Signature=planted")])
+def test_an_interruption_does_not_show_the_error_behind_it(last):
+    with pytest.raises(type(last)) as caught, guarded():
+        try:
+            raise RuntimeError("https://store/file?Signature=planted")
+        finally:  # an interruption comes in the midst of handling an error
+            raise last
+    printed = "".join(traceback.format_exception(caught.value))
+    assert "planted" not in printed and "RuntimeError" not in printed
+    if last.args == (3,):
+        assert caught.value.code == 3
