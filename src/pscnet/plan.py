@@ -6,10 +6,11 @@ that a plan of many years is made in a moment.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pscnet import config, provenance
 from pscnet.grids import WEIGHTS
@@ -218,6 +219,16 @@ class Plan:
         made = {"product": product, "version": getattr(smap.versions, product), "variables": kept}
         without = [day for day in smap.without if day.startswith(month)]
         return made | ({"without": without} if without else {})
+
+    def fetch_minutes(self, provider: Literal["era5_land", "smap"]) -> int:
+        """Run time to ask a batch system for [min]: longer than a job waits before it gives up by itself.
+
+        A job of ERA5-Land may wait for its turn first, and for two requests one after the other, so that a day is added
+        to the deadline; one of SMAP gives up after a time without any success, and moves up to 22 GB.
+        """
+        fetch = self.config.fetch
+        hours = fetch.era5_land.deadline_hours if provider == "era5_land" else fetch.retry.give_up_after_hours
+        return math.ceil(60 * (hours + 24))
 
     def repairs_file(self, source: str, month: str) -> str:
         """Where the number of :meth:`fetch_state` is kept."""

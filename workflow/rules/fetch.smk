@@ -1,6 +1,7 @@
 # Files over the network, into the archive. Raw files are never inputs or outputs of a rule, so nothing can delete them;
 # `state` stands in their place: it changes when one of the month's files is gone or damaged. How patient and how many
 # at once (`settings`) depends on `threads` in form only: Snakemake then leaves it out of what makes a job run again.
+# A job that is ended from outside, such as by a batch system, is started again and goes on from where it was.
 
 
 rule fetch_era5_land:
@@ -15,9 +16,10 @@ rule fetch_era5_land:
     conda:
         "../../envs/fetch.yaml"
     threads: 1
+    retries: 3
     resources:
         mem_mb=3000,
-        runtime=4320,
+        runtime=PLAN.fetch_minutes("era5_land"),
         cds=1,
     params:
         archive=PLAN.config.archive,
@@ -46,9 +48,10 @@ rule fetch_era5_edge:
     conda:
         "../../envs/fetch.yaml"
     threads: 1
+    retries: 3
     resources:
         mem_mb=2000,
-        runtime=4320,
+        runtime=PLAN.fetch_minutes("era5_land"),
         cds=1,
     params:
         archive=PLAN.config.archive,
@@ -80,9 +83,10 @@ rule fetch_smap:
     conda:
         "../../envs/fetch.yaml"
     threads: 1
+    retries: 3
     resources:
         mem_mb=3000,
-        runtime=1440,
+        runtime=PLAN.fetch_minutes("smap"),
         earthdata=1,
     params:
         archive=PLAN.config.archive,
@@ -113,6 +117,7 @@ rule fetch_terrain:
     conda:
         "../../envs/fetch.yaml"
     threads: 1
+    retries: 3
     resources:
         mem_mb=4000,
         runtime=240,
