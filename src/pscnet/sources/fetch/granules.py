@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from urllib.parse import unquote, urlsplit
 
+from pscnet.sources.fetch import RefusedError, UnavailableError, failure
 from pscnet.timeaxis import month_days
 
 logger = logging.getLogger(__name__)
@@ -189,12 +190,15 @@ def choose(granules: Iterable[Granule], product: Product, month: str) -> dict[st
     dict of str to Granule
         In order of time; days without granule are left out.
     """
-    best: dict[str, Granule] = {}
-    for granule in granules:
-        rival = best.get(granule.when)
-        if rival is None or _rank(granule) > _rank(rival):
-            best[granule.when] = granule
-    return {when: best[when] for when in expected(product, month) if when in best}
+    return {when: found[0] for when, found in releases(granules, product, month).items()}
+
+
+def releases(granules: Iterable[Granule], product: Product, month: str) -> dict[str, list[Granule]]:
+    """As :func:`choose`, with what could stand in for the best granule after it: one of each name, best first."""
+    known: dict[str, dict[str, Granule]] = {}
+    for granule in sorted(granules, key=_rank, reverse=True):
+        known.setdefault(granule.when, {}).setdefault(granule.name, granule)
+    return {when: list(known[when].values()) for when in expected(product, month) if when in known}
 
 
 def _rank(granule: Granule) -> tuple[int, int, str]:
@@ -215,36 +219,59 @@ def missing(product: Product, month: str, present: Collection[str]) -> dict[str,
     return {"variables": steps, "days": sorted({when[:10] for when in absent})}
 
 
-def doubt(
-    product: Product, month: str, listed: Collection[str], there: Collection[str], lost: Collection[str],
+def believe(
+    product: Product,
+    month: str,
+    version: str,
+    listed: Collection[str],
+    there: Collection[str],
+    lost: Collection[str],
     without: Collection[str],
-) -> str | None:  # fmt: skip
-    """Why the catalogue is not believed to know a whole month, or None.
+) -> None:
+    """Refuse a catalogue that cannot be all that the provider has of a month.
 
     Parameters
     ----------
     product : Product
     month : str
         ``YYYY-MM``.
+    version : str
     listed, there, lost : collection of str
         Days or times that the catalogue lists, that the archive has, and that it had once.
     without : collection of str
         Days that are not wanted.
 
-    Returns
-    -------
-    str or None
-        A clause for the error message.
+    Raises
+    ------
+    RefusedError
+        Nothing is known of the month.
+    UnavailableError
+        The catalogue lacks what was there before, or many days.
     """
-    wanted = [when for when in expected(product, month) if when[:10] not in without]
+    title = f"{product.name} {month}"
+    if not (listed or there or lost):
+        days = explain(month_days(month))
+        found = days if days.endswith("satellite)") else "none"
+        remedy = f"check the period, and fetch.smap.versions against https://nsidc.org/data/{product.name.lower()}"
+        raise failure(RefusedError, title, f"granules of version {version} at the provider", found, remedy)
+    found = _doubt([when for when in expected(product, month) if when[:10] not in without], listed, there, lost)
+    if found:
+        remedy = (
+            "start again later, as a catalogue in trouble lists less than there is; days that NSIDC itself says it "
+            "does not have can be named in fetch.smap.without"
+        )
+        raise failure(UnavailableError, title, "the month's granules in NASA's catalogue", found, remedy)
+
+
+def _doubt(wanted: list[str], listed: Collection[str], there: Collection[str], lost: Collection[str]) -> str | None:
+    """What makes the catalogue incredible, as a clause."""
     unmet = [when for when in wanted if when not in there]
     if unmet and not listed:
         return "that it lists none, though the archive has or had some"
     gone = sorted({when[:10] for when in unmet if when in lost and when not in listed})
     if gone:
         return f"that it lists none for {', '.join(gone)}, which the archive has had"
-    absent = sorted({when[:10] for when in wanted if when not in listed})
-    absent = [day for day in absent if not _in_outage(day)]
+    absent = sorted({when[:10] for when in wanted if when not in listed and not _in_outage(when[:10])})
     return f"that it lacks {len(absent)} days: {', '.join(absent)}" if len(absent) > FEW_DAYS else None
 
 

@@ -19,10 +19,10 @@ from typing import Any, TextIO
 from pscnet.grids import ease2_grid
 from pscnet.sources import SourceError
 from pscnet.sources.atomic import replacing
-from pscnet.sources.fetch import DamagedError, FetchError, RefusedError, UnavailableError, failure
+from pscnet.sources.fetch import DamagedError, FetchError, failure
 from pscnet.sources.fetch.crop import covers, crop, origin_of, window_of
 from pscnet.sources.fetch.earthdata import Earthdata
-from pscnet.sources.fetch.granules import OF_SOURCE, Granule, choose, doubt, expected, explain, missing, when_of
+from pscnet.sources.fetch.granules import OF_SOURCE, Granule, believe, expected, explain, missing, releases, when_of
 from pscnet.sources.fetch.ledger import Ledger, Record, write_manifest
 from pscnet.sources.fetch.locks import exclusive
 from pscnet.sources.fetch.parts import discard
@@ -207,50 +207,35 @@ class _Errands:
         (south, north), (west, east) = self._lat, self._lon
         box = (west, south, east, north)
         found = earthdata.search(self.product.name, self._version, box, days[0], days[-1])
-        chosen = choose(found, self.product, self._month)
-        lost = self._lost()
-        if not chosen and not there and not lost:
-            raise failure(
-                RefusedError,
-                self._title,
-                f"granules of version {self._version} at the provider",
-                explain(days) if explain(days).endswith("satellite)") else "none",
-                "check the period, and fetch.smap.versions against https://nsidc.org/data/" + self.product.name.lower(),
-            )
-        doubtful = doubt(self.product, self._month, chosen, there, lost, self._settings.without)
-        if doubtful:
-            wanted, remedy = "the month's granules in NASA's catalogue", (
-                "start again later, as a catalogue in trouble lists less than there is; days that NSIDC itself says "
-                "it does not have can be named in fetch.smap.without"
-            )  # fmt: skip
-            raise failure(UnavailableError, self._title, wanted, doubtful, remedy)
+        chosen = releases(found, self.product, self._month)
+        believe(self.product, self._month, self._version, chosen, there, self._lost(), self._settings.without)
         wanted = [chosen[when] for when in self._wanted if when in chosen and when not in there]
         if there:
             logger.info("%s: %d granules are there already", self._title, len(there))
         if wanted:
-            sizes = [granule.size for granule in wanted]
+            sizes = [best.size for best, *_ in wanted]
             total = None if None in sizes else sum(sizes)
             with Progress(self._title, len(wanted), self._screen, total) as progress:
                 self._download(earthdata, wanted, progress)
 
-    def _download(self, earthdata: Earthdata, wanted: Sequence[Granule], progress: Progress) -> None:
+    def _download(self, earthdata: Earthdata, wanted: Sequence[list[Granule]], progress: Progress) -> None:
         """Fetch in a few threads; a granule that is damaged at the provider does not keep the others away."""
-        queue: SimpleQueue[Granule] = SimpleQueue()
-        for granule in wanted:
-            queue.put(granule)
+        queue: SimpleQueue[list[Granule]] = SimpleQueue()
+        for granules in wanted:
+            queue.put(granules)
         errors: list[Exception] = []
 
         def work() -> None:
             while not self._stop.is_set():
                 try:
-                    granule = queue.get_nowait()
+                    granules = queue.get_nowait()
                 except Empty:
                     return
                 try:
                     stop, count = self._stop.is_set, self._settings.downloads_at_once
                     with slot(self._hidden / "slots", "earthdata", count, progress.note, stop):
                         if not stop():  # what another thread met while this one waited
-                            self._bring(earthdata, granule, progress)
+                            self._bring_best(earthdata, granules, progress)
                 except (DamagedError, AbsentError) as error:
                     errors.append(error)
                 except Exception as error:  # raised again where the threads are joined
@@ -276,6 +261,21 @@ class _Errands:
             logger.error("%s", error)
         if errors:
             raise errors[0]
+
+    def _bring_best(self, earthdata: Earthdata, granules: Sequence[Granule], progress: Progress) -> None:
+        """Bring the best granule of a day; where it is damaged or gone at the provider, the next best one."""
+        first: FetchError | None = None
+        for granule in granules:
+            try:
+                self._bring(earthdata, granule, progress)
+            except (DamagedError, AbsentError) as error:
+                first = first or error
+                logger.warning("%s", error)
+                continue
+            if first is not None:
+                logger.warning("%s stands in for %s, which could not be had", granule.name, granules[0].name)
+            return
+        raise first
 
     def _bring(self, earthdata: Earthdata, granule: Granule, progress: Progress) -> None:
         """Bring one granule into the archive, whole or cropped."""
@@ -307,7 +307,7 @@ class _Errands:
             "a whole granule, as the catalogue announces it",
             f"something else, {attempt} times, the last time: {problem}",
             f"look into {self._ledger.archive}/.quarantine/{self.product.source}, start again later, and tell NSIDC "
-            "(nsidc@nsidc.org) if it stays so",
+            f"(nsidc@nsidc.org) if it stays so; fetch.smap.without: [{granule.day}] goes on without that day",
         )
 
     def _quarantine(self, part: Path, granule: Granule, problem: str) -> None:

@@ -144,7 +144,13 @@ def _refusal(granule: Granule, error: requests.HTTPError) -> FetchError:
         found, remedy = "an agreement (EULA) that has not been accepted (403)", f"accept it at {_EULAS}"
         return failure(RefusedError, granule.name, "leave to download", found, remedy)
     if status in (404, 410):
-        expected, remedy = "the file that the catalogue lists", "start again later: NSIDC may be replacing it"
+        expected, remedy = (
+            "the file that the catalogue lists",
+            (
+                "start again later, as NSIDC may be replacing it, or go on without that day "
+                f"(fetch.smap.without: [{granule.day}])"
+            ),
+        )
         return failure(AbsentError, granule.name, expected, describe(error), remedy)
     remedy = f"see that the application of NSIDC is approved for the account (https://{EARTHDATA_HOST}, Applications)"
     return failure(RefusedError, granule.name, "leave to download", describe(error), remedy)

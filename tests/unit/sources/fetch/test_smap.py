@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from copy import deepcopy
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 
@@ -78,6 +79,7 @@ class Provider:
         self.downloads: list[str] = []
         self.searches = 0
         self.announced = self.tagged = True
+        self.former: list[Granule] = []
         self.surprises: dict[str, list[Callable[[Path], None]]] = {}
         folder.mkdir()
         for day in DAYS:
@@ -96,6 +98,9 @@ class Provider:
 
     def search(self, *_: object) -> list[Granule]:
         self.searches += 1
+        return [*self.former, *self._present()]
+
+    def _present(self) -> list[Granule]:
         return [self.granule(day) for day in DAYS if (self.folder / self.name(day)).exists()]
 
     def fetch(self, _earthdata, granule, part, _settings, progress, _stop, _whole=False) -> Arrival:
@@ -303,6 +308,28 @@ def test_a_refusal_ends_the_month_and_an_absent_granule_does_not(provider, fetch
         with pytest.raises(kind, match="granule"):
             fetch(settings=settings)
         assert len(files(tmp_path / "archive")) == kept
+
+
+@pytest.mark.parametrize("kind", [DamagedError, AbsentError])
+def test_a_day_whose_best_release_cannot_be_had_has_the_next_best(provider, fetch, caplog, kind):
+    best = provider.granule(DAYS[0])
+    former = replace(best, name=best.name.replace("R19240", "R18290"), crid=18290)
+    shutil.copy(provider.folder / best.name, provider.folder / former.name)
+    provider.former = [former]
+
+    def surprise(part: Path) -> None:
+        raise failure(kind, best.name, "a file", "none", "wait")
+
+    provider.surprises[DAYS[0]] = [surprise]
+    made = fetch()
+    assert (made.files[0].provider_id, made.files[0].version) == (former.name, "R18290_001")
+    assert len(made.files) == len(DAYS) and f"{former.name} stands in for {best.name}" in caplog.text
+
+
+def test_what_cannot_be_had_names_the_way_to_go_without(provider, fetch):
+    provider.surprises[DAYS[0]] = [lambda part: part.write_bytes(b"wrong")] * 9
+    with pytest.raises(DamagedError, match=rf"fetch\.smap\.without: \[{DAYS[0]}\]"):
+        fetch()
 
 
 def test_a_month_without_granules_is_refused(provider, fetch):
