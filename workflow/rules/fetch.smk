@@ -13,10 +13,10 @@ rule fetch_era5_land:
         "logs/fetch_era5_land/{run}_{month}.log",
     benchmark:
         "runtimes/fetch_era5_land/{run}_{month}.tsv"
+    retries: 3
     conda:
         "../../envs/fetch.yaml"
     threads: 1
-    retries: 3
     resources:
         mem_mb=3000,
         runtime=PLAN.fetch_minutes("era5_land"),
@@ -45,10 +45,10 @@ rule fetch_era5_edge:
         "logs/fetch_era5_edge/{run}_{edge}.log",
     benchmark:
         "runtimes/fetch_era5_edge/{run}_{edge}.tsv"
+    retries: 3
     conda:
         "../../envs/fetch.yaml"
     threads: 1
-    retries: 3
     resources:
         mem_mb=2000,
         runtime=PLAN.fetch_minutes("era5_land"),
@@ -80,10 +80,10 @@ rule fetch_smap:
         "runtimes/fetch_smap/{run}_{source}_{month}.tsv"
     wildcard_constraints:
         source="smap|smap_e|smap_l4",
+    retries: 3
     conda:
         "../../envs/fetch.yaml"
     threads: 1
-    retries: 3
     resources:
         mem_mb=3000,
         runtime=PLAN.fetch_minutes("smap"),
@@ -114,10 +114,10 @@ rule fetch_terrain:
         "logs/fetch_terrain/{run}.log",
     benchmark:
         "runtimes/fetch_terrain/{run}.tsv"
+    retries: 3
     conda:
         "../../envs/fetch.yaml"
     threads: 1
-    retries: 3
     resources:
         mem_mb=4000,
         runtime=240,
