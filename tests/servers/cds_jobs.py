@@ -17,6 +17,7 @@ from tests.servers.world import NoDataError, World, zipped
 
 NO_DATA = "MultiAdaptorNoDataError: None of the data you have requested is available yet, please revise the period"
 CRASH = "Traceback (most recent call last):\n  File 'adaptor.py', line 1\nRuntimeError: retrieval from tape failed"
+DENIED = "The request has been rejected: your account may not use this dataset"
 QUOTA = "The request has been rejected: number of queued requests per user is limited"
 
 #: Flaws of a result, in the order in which they are asked for: fault to what is wrong.
@@ -122,7 +123,8 @@ class Jobs:
         ends = {
             "cds_failed": ("failed", CRASH),
             "cds_no_data": ("failed", NO_DATA),
-            "cds_rejected": ("rejected", QUOTA),
+            "cds_rejected": ("rejected", DENIED),
+            "cds_rejected_load": ("rejected", QUOTA),
             "cds_dismissed": ("dismissed", ""),
         }
         for fault, (fate, traceback) in ends.items():

@@ -45,6 +45,7 @@ CDS = (
     Fault("cds_failed", "a job that fails with a traceback, once", "recovered"),
     Fault("cds_no_data", "a job that fails since the data do not exist yet", "error"),
     Fault("cds_rejected", "a job that is rejected", "error"),
+    Fault("cds_rejected_load", "a job that is rejected since too many are queued", "recovered"),
     Fault("cds_dismissed", "a job that somebody dismissed", "recovered"),
     Fault("cds_results_not_ready", "results that are not ready although the job is", "recovered"),
     Fault("cds_results_expired", "results that have expired", "recovered"),

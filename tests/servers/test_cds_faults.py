@@ -6,6 +6,7 @@ same run; an ``error`` says what to do, loses nothing, and the next run complete
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -113,6 +114,15 @@ def _head_was_armed(scene: Scene) -> None:
     assert requests.head(link, timeout=5).status_code in (403, 405)
 
 
+def _paused_between_jobs(scene: Scene) -> None:
+    """A service that is out of order for a while is not asked again at once."""
+    begun: dict[str, list[float]] = {}
+    for job in scene.cds.jobs:
+        begun.setdefault(job.key, []).append(job.created)
+    shortest = 0.5 * FAST["retry"]["longest_wait_seconds"]
+    assert all(b - a >= shortest for times in begun.values() for a, b in itertools.pairwise(times))
+
+
 def _split(scene: Scene) -> None:
     assert REQUESTS < len(scene.place.paths()) == len(scene.cds.jobs) <= 6
     assert max(len(job.request["variable"]) for job in scene.cds.jobs) < 3
@@ -144,7 +154,8 @@ RECOVERED = {
     "cds_403_maintenance": Recovery(times=9),
     "cds_html_404": Recovery(times=5),
     "cds_post_answer_lost": Recovery(times=2, also=_asked_before_submitting_again),
-    "cds_failed": Recovery(jobs=REQUESTS + 1),
+    "cds_failed": Recovery(times=3, jobs=REQUESTS + 3, also=_paused_between_jobs),
+    "cds_rejected_load": Recovery(times=6, jobs=REQUESTS + 6, also=_paused_between_jobs),
     "cds_dismissed": Recovery(jobs=REQUESTS + 1),
     "cds_results_not_ready": Recovery(times=2),
     "cds_results_expired": Recovery(jobs=REQUESTS + 1),
@@ -250,7 +261,7 @@ class Lasting:
 LASTING = {
     "cds_503": Lasting(UnavailableError, ("503", "start"), 0),
     "cds_asset_link_expired": Lasting(UnavailableError, ("403", "start again"), REQUESTS),
-    "cds_failed": Lasting(UnavailableError, ("retrieval from tape failed",), 3 * REQUESTS),
+    "cds_failed": Lasting(UnavailableError, ("retrieval from tape failed",), 5 * REQUESTS),
     "cds_day_missing": Lasting(DamagedError, ("quarantine",), 2 * REQUESTS),
     "cds_html_asset": Lasting(UnavailableError, ("HTML",), REQUESTS),
 }

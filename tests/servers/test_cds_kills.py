@@ -52,7 +52,7 @@ MOMENTS = {
     "intention stored, nothing submitted": ("cds_state.State.intend", True),
     "job submitted, its id not stored": ("cds_state.State.submitted", False),
     "id stored": ("cds_state.State.submitted", True),
-    "downloaded, not verified": ("cds.check", False),
+    "downloaded, not verified": ("cds_file.check", False),
     "verified, not recorded": ("ledger.Ledger._add", False),
     "recorded, not renamed": ("ledger.Ledger._add", True),
     "renamed": ("ledger.discard", False),

@@ -46,7 +46,10 @@ from pscnet.sources.fetch.transfer import Received
 LOG = logging.getLogger(__name__)
 
 #: Most jobs for one request in one run, and of these with unusable files.
-JOBS, DAMAGED_JOBS = 3, 2
+JOBS, DAMAGED_JOBS = 5, 2
+
+#: Longest pause after a job that was rejected since too much is queued, in longest pauses between other tries.
+BUSY_PAUSE = 6
 
 #: A lost job is looked for among those made since shortly before the intention: clocks differ.
 CLOCKS_DIFFER = timedelta(days=2)
@@ -125,12 +128,13 @@ class _Errand:
         self._patience = context.settings.patience
         self._client = connect(context.account, self._patience)
         self._begun = time.monotonic()  # one deadline for all that comes
+        self._vain_since = 0.0  # when the first job came to nothing
         self._new = False  # whether the job is of this run
 
     def run(self) -> tuple[Received, Content, str]:
         """Jobs until one delivers."""
         ends: list[GoneError] = []
-        while len(ends) < JOBS and sum(end.damaged for end in ends) < DAMAGED_JOBS:
+        while True:
             try:
                 remote = self._job()
                 return *self._delivered(remote), remote.request_id
@@ -138,12 +142,39 @@ class _Errand:
                 self._context.progress.note(f"{self._what}: CDS job {self._state.id} came to nothing: {end}")
                 self._state.over(str(end))
                 ends.append(end)
+                self._vain_since = self._vain_since or time.monotonic()
+            counted = [end for end in ends if not end.busy]
+            if len(counted) >= JOBS or sum(end.damaged for end in ends) >= DAMAGED_JOBS:
+                raise self._in_vain(ends)
+            self._rest(ends)
+
+    def _in_vain(self, ends: list[GoneError]) -> Exception:
+        """That no job delivers."""
         found = "; then ".join(dict.fromkeys(str(end) for end in ends))
         if ends[-1].damaged:
             remedy = "look at the files in .quarantine of the archive; start again later, or tell the service's support"
-            raise failure(DamagedError, self._what, "the file that was asked for", found, remedy)
+            return failure(DamagedError, self._what, "the file that was asked for", found, remedy)
         remedy = f"look at {QUEUE} and start again later: what has been fetched is kept"
-        raise failure(UnavailableError, self._what, f"one of {len(ends)} CDS jobs to succeed", found, remedy)
+        return failure(UnavailableError, self._what, f"one of {len(ends)} CDS jobs to succeed", found, remedy)
+
+    def _rest(self, ends: list[GoneError]) -> None:
+        """Give a service that fails or is busy some time before the next job, twice as long each time."""
+        last, longest = ends[-1], self._patience.longest_wait
+        if last.busy:
+            seconds = longest * min(2.0 ** (sum(end.busy for end in ends) - 1), BUSY_PAUSE)
+        elif last.failed:
+            seconds = longest * 2.0 ** (sum(end.failed for end in ends) - 2)
+        else:
+            return
+        then = time.monotonic() + seconds
+        if (
+            then - self._vain_since > self._patience.give_up_after
+            or then - self._begun > self._context.settings.deadline
+        ):
+            raise self._in_vain(ends)
+        self._context.progress.note(f"{self._what}: the next CDS job will be submitted in {duration(seconds)}")
+        if self._context.stop.wait(seconds):
+            raise self._in_vain(ends)
 
     def _delivered(self, remote: Remote) -> tuple[Received, Content]:
         """The verified file of a job, however often it goes back into the queue until the deadline."""
@@ -291,8 +322,10 @@ class _Errand:
                 return explain(error, self._what, remote.request_id)
             reason = said(error)
         error = ended(self._what, status, reason)
-        if isinstance(error, GoneError) or (not self._new and not isinstance(error, TooLargeError)):
+        if not self._new and not isinstance(error, TooLargeError):
             return GoneError(f"it ended as {status} ({reason})")  # an earlier run's: what was wrong may be over
+        if isinstance(error, GoneError):
+            return error
         self._state.over(reason)
         return error
 

@@ -26,15 +26,20 @@ _TOO_LARGE = re.compile(r"cost limits? exceeded|request is too large|too large",
 _PASSING = re.compile(r"maintenance|temporar|unavailable|try again|later", re.IGNORECASE)
 _ENDED = re.compile(r"^the job has|job results failed|^job dismissed")
 _GONE = ("job not found", "no-such-job", "results expired")
+_BUSY = re.compile(r"queued|temporar|limit|too many|busy|overload", re.IGNORECASE)
 _LONGEST = 400
 
 
 class GoneError(Exception):
-    """A job will not deliver: a new one is needed. ``damaged`` tells that it delivered, but nothing usable."""
+    """A job will not deliver: a new one is needed.
 
-    def __init__(self, reason: str, damaged: bool = False) -> None:
+    ``damaged`` tells that it delivered, but nothing usable; ``failed`` that the service tried in vain, and may do so
+    for a while; ``busy`` that it has too much to do to try.
+    """
+
+    def __init__(self, reason: str, damaged: bool = False, failed: bool = False, busy: bool = False) -> None:
         super().__init__(reason)
-        self.damaged = damaged
+        self.damaged, self.failed, self.busy = damaged, failed, busy
 
 
 def said(error: requests.HTTPError) -> str:
@@ -156,6 +161,8 @@ def ended(what: str, status: str, reason: str) -> FetchError | GoneError:
         )
     if _TOO_LARGE.search(reason):
         return too_large(what, reason)
+    if status == "rejected" and _BUSY.search(reason):
+        return GoneError(f"it was rejected for now ({reason})", busy=True)
     if status == "rejected":
         return _refused(
             what,
@@ -163,7 +170,7 @@ def ended(what: str, status: str, reason: str) -> FetchError | GoneError:
             f"that the service rejected it ({reason})",
             f"look at {QUEUE}, and start again when the reason is gone",
         )
-    return GoneError(f"it failed ({reason})")
+    return GoneError(f"it failed ({reason})", failed=True)
 
 
 def too_large(what: str, found: str) -> TooLargeError:

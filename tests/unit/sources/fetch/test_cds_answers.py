@@ -64,7 +64,9 @@ def test_refusals_say_what_to_do(status, body, kind, words):
         ("failed", "MultiAdaptorNoDataError: None of the data", RefusedError, "end the period earlier"),
         ("failed", "RuntimeError: tape", GoneError, "tape"),
         ("failed", "Your request is too large", TooLargeError, "too large"),
-        ("rejected", "number of queued requests per user is limited", RefusedError, "number of queued requests"),
+        ("rejected", "number of queued requests per user is limited", GoneError, "number of queued requests"),
+        ("rejected", "the system is temporarily overloaded", GoneError, "for now"),
+        ("rejected", "your account may not use this dataset", RefusedError, "may not use"),
         ("rejected", "cost limits exceeded", TooLargeError, "cost limits"),
     ],
 )
