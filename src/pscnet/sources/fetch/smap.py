@@ -40,6 +40,7 @@ from pscnet.sources.fetch.smap_arrival import (
     verifiable,
 )
 from pscnet.sources.fetch.smap_check import Content, check
+from pscnet.sources.fetch.smap_parts import bound, clean
 from pscnet.timeaxis import month_days
 
 logger = logging.getLogger(__name__)
@@ -130,9 +131,13 @@ class _Errands:
         ):
             there = self._good()
             if len(there) < len(self._wanted):
-                self._fetch(there)
+                try:
+                    self._fetch(there)
+                except FetchError:
+                    bound(self._hidden / "parts", self.product, self._month)
+                    raise
                 there = self._good()
-            self._clean()
+            clean(self._hidden / "parts", self.product, self._month)
         absent = missing(self.product, self._month, list(there))["days"]
         if absent:
             said = f"{self._title}: incomplete days: {explain(absent, self._settings.without)}"
@@ -147,13 +152,6 @@ class _Errands:
         logger.info("%s", text)
         if self._screen is not None:
             print(text, file=self._screen, flush=True)
-
-    def _clean(self) -> None:
-        """Remove what killed runs have left of the month: all that is wanted is there, and nobody else fetches it."""
-        for path in (self._hidden / "parts").glob("SMAP_*"):
-            when = when_of(f"{path.name.partition('.')[0]}.h5", self.product)
-            if when and when.startswith(self._month):
-                path.unlink()
 
     @property
     def _folder(self) -> Path:
@@ -301,6 +299,8 @@ class _Errands:
             self._quarantine(part, granule, problem)
             if arrival.proven:
                 break  # these are the provider's bytes, and will be the next time
+        if part.exists():
+            self._quarantine(part, granule, problem)
         raise failure(
             DamagedError,
             granule.name,

@@ -293,6 +293,18 @@ def test_bytes_without_any_checksum_are_kept_when_they_come_twice(provider, fetc
     assert "to see whether the same comes" in caplog.text
 
 
+def test_bytes_that_never_come_twice_are_in_quarantine(provider, fetch, tmp_path):
+    provider.announced = provider.tagged = False
+    provider.surprises[DAYS[0]] = [
+        lambda part, number=number: part.write_bytes(part.read_bytes() + bytes([number])) for number in range(3)
+    ]
+    with pytest.raises(DamagedError, match="quarantine"):
+        fetch()
+    (reason,) = (tmp_path / "archive/.quarantine/smap").glob("*.reason.txt")
+    assert "checksum" in reason.read_text()
+    assert not list((tmp_path / "archive/.fetch/parts").glob("*.part"))
+
+
 def test_a_refusal_ends_the_month_and_an_absent_granule_does_not(provider, fetch, tmp_path):
     def raising(kind: type) -> Callable[[Path], None]:
         def surprise(part: Path) -> None:
