@@ -33,6 +33,9 @@ LIMIT = 5000
 #: What each call may suffer before anything is done, in this order.
 OUTAGES = {"cds_500": 500, "cds_502_html": 502, "cds_503": 503, "cds_504": 504}
 
+#: How long a job may need to be listed [s].
+LATE = 0.4
+
 NEEDED = ("variable", "year", "month", "day", "time", "area", "data_format")
 
 
@@ -230,6 +233,9 @@ class Cds:
         if cost > self.limit:
             raise RefusalError(403, "cost limits exceeded", "Your request is too large, please reduce your selection.")
         job = self._jobs.submit(dataset, inputs)
+        if self.faults.take("cds_504_late"):
+            job.listed_from = time.time() + LATE
+            raise RefusalError(504, "read timeout error", "the gateway did not wait any longer")
         if self.faults.take("cds_post_answer_lost"):
             return Answer(vanish=True)
         execution = f"{BASE}/retrieve/v1/processes/{dataset}/execution"
@@ -279,7 +285,7 @@ class Cds:
         job.held = job.may_hang and self.faults.take("cds_stuck")
         shown = self._shown(job, self._links(job))
         shown["metadata"] = {"datasetMetadata": {"messages": []}, "origin": "api"}
-        if request.first("request", "").lower() == "true":
+        if request.first("request", "").lower() == "true" and not self.faults.take("cds_listed_bare"):
             shown["metadata"]["request"] = {"ids": job.request, "labels": {}}
         if request.first("log", "").lower() == "true":
             since = request.first("logStartTime", "")
@@ -288,7 +294,8 @@ class Cds:
         return _json(shown)
 
     def _list(self, request: Request) -> Answer:
-        jobs, now = self.jobs, time.time()
+        now = time.time()
+        jobs = [job for job in self.jobs if job.listed_from <= now]
         if wanted := request.query.get("status"):
             jobs = [job for job in jobs if job.status(now) in wanted]
         jobs.sort(key=lambda job: job.created, reverse=request.first("sortby", "-created") == "-created")

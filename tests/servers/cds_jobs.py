@@ -66,6 +66,7 @@ class Job:
     content: Path | None = None
     expired: bool = False
     gone: bool = False
+    listed_from: float = 0.0
 
     @property
     def key(self) -> str:

@@ -51,6 +51,8 @@ CDS = (
     Fault("cds_results_expired", "results that have expired", "recovered"),
     Fault("cds_requeued", "a job that was done goes back into the queue", "recovered"),
     Fault("cds_listed_gone", "a job in the list that somebody has deleted", "recovered"),
+    Fault("cds_listed_bare", "a job that does not show its request, but in its receipt", "recovered"),
+    Fault("cds_504_late", "read timeout of the gateway, and the job is made a moment later", "recovered"),
     Fault("cds_asset_cut_early", "a download cut before its first MiB", "recovered"),
     Fault("cds_asset_cut_late", "a download cut near its end", "recovered"),
     Fault("cds_asset_cut_unannounced", "a cut download that never told its length", "recovered"),

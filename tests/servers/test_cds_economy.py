@@ -7,15 +7,17 @@ import pytest
 from pscnet.sources import manifest
 from pscnet.sources.fetch import RefusedError, UnavailableError
 from pscnet.sources.fetch.cds_state import State
+from tests.servers import cds
 from tests.servers.cds import HOST, Cds
 from tests.servers.cds_scene import ALWAYS, REQUESTS, Place, Scene
 from tests.servers.faults import Faults
+from tests.servers.internet import Answer, Request
 
 
 @pytest.fixture
 def scene(world, net, tmp_path) -> Scene:
-    cds = Cds(world, Faults(), queue=0.02, work=0.02)
-    return Scene(cds, net(cds), Place(tmp_path / "run"))
+    service = Cds(world, Faults(), queue=0.02, work=0.02)
+    return Scene(service, net(service), Place(tmp_path / "run"))
 
 
 def lists_of_jobs(scene: Scene) -> int:
@@ -94,14 +96,28 @@ def test_wrong_size_beside_a_right_checksum_costs_nothing(scene):
     assert sent(scene) == size(scene)
 
 
-def test_cut_download_is_resumed_by_the_next_run(scene):
-    """Silence ends the first run in the middle of a file; the second one asks for the rest alone."""
-    scene.faults.plant("cds_stall", ALWAYS)
+def break_off(scene: Scene) -> None:
+    """A run that ends with the beginning of each file: the line breaks, then the store refuses."""
+    true_one, seen = scene.cds.store.answer, set()
+
+    def answer(request: Request) -> Answer:
+        if request.path in seen:
+            return Answer(403)
+        seen.add(request.path)
+        return true_one(request)
+
+    scene.faults.plant("cds_asset_cut_late", REQUESTS)
+    scene.cds.store.answer = answer
     with pytest.raises(UnavailableError):
         scene.place.fetch(give_up=0.3)
-    before = sent(scene)
-    assert before > 0 and scene.place.leftovers()
-    scene.faults.clear()
+    scene.cds.store.answer = true_one
+    assert len([name for name in scene.place.leftovers() if name.endswith(".part")]) == REQUESTS
+
+
+def test_cut_download_is_resumed_by_the_next_run(scene):
+    """The first run ends in the middle of each file; the second one asks for the rest alone."""
+    break_off(scene)
+    assert sent(scene) > 0
     scene.place.fetch()
     assert sent(scene) <= size(scene) + REQUESTS
     assert len(scene.cds.jobs) == REQUESTS
@@ -133,18 +149,31 @@ def test_job_back_in_the_queue_is_waited_for_until_the_deadline_and_then_picked_
 def test_part_with_zeros_left_by_a_machine_that_was_switched_off_costs_a_download_and_no_job(
     world, net, tmp_path, shape
 ):
-    cds = Cds(world, Faults(), queue=0.02, work=0.02, shape=shape)
-    scene = Scene(cds, net(cds), Place(tmp_path / "run"))
+    service = Cds(world, Faults(), queue=0.02, work=0.02, shape=shape)
+    scene = Scene(service, net(service), Place(tmp_path / "run"))
     scene.faults.plant("cds_no_checksum", ALWAYS)
-    scene.faults.plant("cds_stall", ALWAYS)
-    with pytest.raises(UnavailableError):
-        scene.place.fetch(give_up=0.3)
+    break_off(scene)
     parts = [scene.place.archive / ".fetch" / "parts" / name for name in scene.place.leftovers()]
     for part in [path for path in parts if path.suffix == ".part"]:
         whole = part.read_bytes()
         part.write_bytes(whole[: len(whole) // 2] + bytes(len(whole) - len(whole) // 2))
-    scene.faults.clear()
-    scene.faults.plant("cds_no_checksum", ALWAYS)
     scene.place.fetch()
     assert len(scene.cds.jobs) == REQUESTS
     assert {path.read_bytes() for path in scene.place.paths()} == {job.content.read_bytes() for job in scene.cds.jobs}
+
+
+def test_job_that_may_be_the_lost_one_is_waited_for_and_not_made_again(scene, monkeypatch):
+    """Nothing shows the request of the only job there is."""
+    monkeypatch.setattr(Cds, "_receipt", lambda self, request, job: Answer(404, b"{}"))
+    monkeypatch.setattr(
+        cds, "ROUTES", [row if "receipt" not in row[1] else (*row[:2], Cds._receipt) for row in cds.ROUTES]
+    )
+    scene.faults.plant("cds_post_answer_lost", ALWAYS)
+    scene.faults.plant("cds_listed_bare", ALWAYS)
+    for _ in range(2):
+        with pytest.raises(UnavailableError, match="may be that of this request"):
+            scene.place.fetch()
+    assert len(scene.cds.jobs) == REQUESTS
+    scene.faults.clear()
+    scene.place.fetch()
+    assert len(scene.cds.jobs) == REQUESTS

@@ -161,6 +161,8 @@ RECOVERED = {
     "cds_results_expired": Recovery(jobs=REQUESTS + 1),
     "cds_requeued": Recovery(times=2),
     "cds_listed_gone": Recovery(beside=("cds_post_answer_lost",)),
+    "cds_listed_bare": Recovery(times=ALWAYS, beside=("cds_post_answer_lost",)),
+    "cds_504_late": Recovery(times=REQUESTS),
     "cds_asset_cut_early": Recovery(also=_resumed),
     "cds_asset_cut_late": Recovery(also=_resumed),
     "cds_asset_cut_unannounced": Recovery(also=_resumed),
@@ -188,8 +190,9 @@ RECOVERED = {
 @pytest.mark.parametrize("fault", RECOVERED)
 def test_fault_is_recovered(scene, undisturbed, fault):
     case = RECOVERED[fault]
-    for name in (fault, *case.beside):
-        scene.faults.plant(name, case.times)
+    scene.faults.plant(fault, case.times)
+    for name in case.beside:
+        scene.faults.plant(name)
     scene.place.fetch()
     if case.also is not None:
         case.also(scene)

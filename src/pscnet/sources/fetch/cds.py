@@ -11,7 +11,6 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
 
@@ -25,17 +24,16 @@ from pscnet.sources.fetch.cds_answers import (
     GoneError,
     ended,
     explain,
-    gone,
     job_verdict,
     kinds,
     not_ready,
     said,
-    same_request,
     too_large,
     verdict,
 )
 from pscnet.sources.fetch.cds_client import LONGEST_POLL, connect
 from pscnet.sources.fetch.cds_file import Context, verified_file
+from pscnet.sources.fetch.cds_lost import Search
 from pscnet.sources.fetch.cds_state import State
 from pscnet.sources.fetch.era5_check import Content
 from pscnet.sources.fetch.era5_requests import DATASET
@@ -50,14 +48,6 @@ JOBS, DAMAGED_JOBS = 5, 2
 
 #: Longest pause after a job that was rejected since too much is queued, in longest pauses between other tries.
 BUSY_PAUSE = 6
-
-#: A lost job is looked for among those made since shortly before the intention: clocks differ.
-CLOCKS_DIFFER = timedelta(days=2)
-
-#: Pages of the list of jobs that are searched, and jobs on each.
-PAGES, PAGE = 10, 100
-
-_ALIVE = ("accepted", "running", "successful")
 
 T = TypeVar("T")
 
@@ -204,51 +194,19 @@ class _Errand:
         return self._ask(self._found_or_new)
 
     def _found_or_new(self) -> Remote:
-        if self._state.intent and (remote := self._lost()) is not None:
+        remote = None
+        if self._state.intent:
+            remote = self._search().job()
+        if remote is not None:
             self._context.progress.note(f"{self._what}: CDS job {remote.request_id} was found again")
             self._state.submitted(remote.request_id)
             return remote
         return self._submit()
 
-    def _lost(self) -> Remote | None:
-        """The job that may have been made before its id could be stored."""
-        for pause in (0.0, min(2 * self._patience.first_wait, 30.0)):  # a job may take a moment to be listed
-            self._context.stop.wait(pause)
-            remote = self._listed()
-            if remote is not None:
-                return remote
-        return None
-
-    def _listed(self) -> Remote | None:
-        """A living job with this request in the service's list."""
-        since = (datetime.fromisoformat(self._state.intent) - CLOCKS_DIFFER).replace(tzinfo=UTC)
-        page = self._client.get_jobs(limit=PAGE, sortby="-created")
-        for _ in range(PAGES):
-            for job in page.json["jobs"]:
-                known = job["jobID"] in self._state.past or job.get("processID") != DATASET
-                if known or job["status"] not in _ALIVE or _created(job) < since:
-                    continue
-                remote = self._asked_for(job["jobID"])
-                if remote is not None:
-                    return remote
-            page = page.next
-            if page is None:
-                break
-        return None
-
-    def _asked_for(self, job: str) -> Remote | None:
-        """A listed job, if it is there still and has this request."""
-
-        def look() -> Remote | None:
-            try:
-                remote = self._client.get_remote(job)
-                return remote if same_request(self._request, remote.request) else None
-            except requests.HTTPError as error:
-                if gone(error):
-                    return None  # somebody deletes old jobs
-                raise
-
-        return self._ask(look, job)
+    def _search(self) -> Search:
+        """For a job that may have been made before its id could be stored."""
+        first_wait, stop = self._patience.first_wait, self._context.stop
+        return Search(self._client, self._request, self._state, first_wait, self._ask, stop.wait, self._what)
 
     def _submit(self) -> Remote:
         process = self._client.get_process(DATASET)
@@ -336,8 +294,3 @@ class _Errand:
             return self._ask(lambda: self._results(remote), remote.request_id)
 
         return verified_file(self._context, self._request, self._part, self._what, results)
-
-
-def _created(job: Mapping) -> datetime:
-    """When a job was made, as the service says."""
-    return datetime.fromisoformat(job["created"].replace("Z", "")).replace(tzinfo=UTC)

@@ -62,6 +62,17 @@ class State:
         """Jobs that came to nothing."""
         return {entry["id"] for entry in self._values["history"]}
 
+    def elsewhere(self) -> set[str]:
+        """Jobs that are known to be those of other requests of the archive."""
+        jobs = set()
+        for path in self.path.parent.glob("*.json"):
+            if path != self.path:
+                try:
+                    jobs.add(json.loads(path.read_text(encoding="utf-8"))["id"])
+                except (OSError, ValueError, KeyError, TypeError):
+                    LOG.warning("%s cannot be read", path)
+        return jobs - {None}
+
     def intend(self) -> None:
         """A job is about to be submitted."""
         self._set(intent=now())
