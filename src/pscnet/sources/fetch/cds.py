@@ -98,7 +98,7 @@ def fetch_request(context: Context, request: Mapping, part: Path, what: str) -> 
         Two jobs gave unusable files.
     """
     state = State(context.ledger.archive, request)
-    with exclusive(state.lock):
+    with exclusive(state.lock, context.stop.is_set, context.progress.note):
         state = State(context.ledger.archive, request)
         errand = _Errand(context, request, part, what, state)
         try:

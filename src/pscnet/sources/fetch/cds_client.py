@@ -7,7 +7,6 @@ import threading
 import warnings
 
 import cdsapi
-import requests
 from ecmwf.datastores import Client
 
 from pscnet.sources.fetch.credentials import CdsAccount
@@ -50,8 +49,3 @@ def connect(account: CdsAccount, patience: Patience) -> Client:
             error_callback=tell,
             session=Session(account.url, patience),
         ).client
-
-
-def quiet_session() -> requests.Session:
-    """A session for the store of the service's files, to which no credentials go."""
-    return Session()

@@ -16,13 +16,13 @@ from ecmwf.datastores.processing import Results
 
 from pscnet.sources import SourceError
 from pscnet.sources.fetch.cds_answers import GoneError, plausible, proven
-from pscnet.sources.fetch.cds_client import quiet_session
 from pscnet.sources.fetch.credentials import CdsAccount
 from pscnet.sources.fetch.era5_check import Content, check
 from pscnet.sources.fetch.ledger import Ledger
 from pscnet.sources.fetch.parts import discard
 from pscnet.sources.fetch.progress import Progress
 from pscnet.sources.fetch.retry import persist, server_wait, transient
+from pscnet.sources.fetch.sessions import Session
 from pscnet.sources.fetch.settings import Settings
 from pscnet.sources.fetch.transfer import Offer, Received, receive
 from pscnet.sources.formats import kind_of
@@ -99,7 +99,7 @@ class _Download:
     def __init__(self, context: Context, request: Mapping, part: Path, what: str, results: Callable) -> None:
         self._context, self._request, self._part, self._what = context, request, part, what
         self._results = results
-        self._store = quiet_session()
+        self._store = Session(patience=context.settings.patience)
         self._asset: dict = {}
         self._counted = 0
 
