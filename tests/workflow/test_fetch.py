@@ -142,11 +142,6 @@ def test_batch_systems_are_asked_for_more_time_than_a_job_waits():
     assert (made.fetch_minutes("era5_land"), made.fetch_minutes("smap")) == (34 * 60, 1590)
 
 
-def test_every_job_that_fetches_is_started_again_when_it_is_ended():
-    text = (Path(__file__).parents[2] / "workflow" / "rules" / "fetch.smk").read_text()
-    assert text.count("retries: 3") == text.count("\nrule ") == 4
-
-
 def test_an_address_is_no_input_file():
     local = Plan(mapping())
     remote = Plan(mapping(terrain="https://example.org/a.tif", terrain_sha256=64 * "a"))

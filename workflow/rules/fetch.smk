@@ -13,7 +13,6 @@ rule fetch_era5_land:
         "logs/fetch_era5_land/{run}_{month}.log",
     benchmark:
         "runtimes/fetch_era5_land/{run}_{month}.tsv"
-    retries: 3
     conda:
         "../../envs/fetch.yaml"
     threads: 1
@@ -45,7 +44,6 @@ rule fetch_era5_edge:
         "logs/fetch_era5_edge/{run}_{edge}.log",
     benchmark:
         "runtimes/fetch_era5_edge/{run}_{edge}.tsv"
-    retries: 3
     conda:
         "../../envs/fetch.yaml"
     threads: 1
@@ -80,7 +78,6 @@ rule fetch_smap:
         "runtimes/fetch_smap/{run}_{source}_{month}.tsv"
     wildcard_constraints:
         source="smap|smap_e|smap_l4",
-    retries: 3
     conda:
         "../../envs/fetch.yaml"
     threads: 1
@@ -114,7 +111,6 @@ rule fetch_terrain:
         "logs/fetch_terrain/{run}.log",
     benchmark:
         "runtimes/fetch_terrain/{run}.tsv"
-    retries: 3
     conda:
         "../../envs/fetch.yaml"
     threads: 1
