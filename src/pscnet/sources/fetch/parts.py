@@ -14,7 +14,6 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
-from pscnet.sources.atomic import replacing
 from pscnet.sources.fetch.locks import lock, opened, poll
 
 MULTIPART = 50 << 20  # byte; part of a multipart upload (s3fs), for the checksums that some stores announce
@@ -25,8 +24,9 @@ _BEHIND = 4 << 20  # byte; how far the hashes may lag before a thread sets out, 
 
 def discard(part: str | Path) -> None:
     """Remove a part and what is known of it."""
-    _sidecar(Path(part)).unlink(missing_ok=True)
-    Path(part).unlink(missing_ok=True)
+    part = Path(part)
+    for path in (_new_sidecar(part), _sidecar(part), part):
+        path.unlink(missing_ok=True)
 
 
 def multipart_md5(path: str | Path) -> str:
@@ -50,6 +50,11 @@ def multipart_md5(path: str | Path) -> str:
 
 def _sidecar(part: Path) -> Path:
     return part.with_name(f"{part.name}.json")
+
+
+def _new_sidecar(part: Path) -> Path:
+    """The next sidecar while it is written: of one name, so that what a kill leaves of it is found again."""
+    return part.with_name(f"{part.name}.json.new")
 
 
 class _Hash:
@@ -174,8 +179,9 @@ class Part:
         if etag is None:
             _sidecar(self.path).unlink(missing_ok=True)
             return
-        with replacing(_sidecar(self.path)) as text:
-            text.write_text(json.dumps({"etag": etag, "total": total, "url": url}) + "\n", encoding="utf-8")
+        text = _new_sidecar(self.path)
+        text.write_text(json.dumps({"etag": etag, "total": total, "url": url}) + "\n", encoding="utf-8")
+        os.replace(text, _sidecar(self.path))
 
     def rewind(self, length: int) -> None:
         """Keep the first ``length`` bytes."""
