@@ -33,7 +33,6 @@ ALLOWED = {
         "downscale.py",
         "checkpoint.py",
         "devices.py",
-        "baselines.py",
         "validation/heldout.py",
         "validation/references.py",
     },

@@ -15,6 +15,7 @@ with log_to(snakemake.log[0]):
         static=snakemake.input.static,
         weights={name: snakemake.input[name] for name in WEIGHTS},
         checkpoint=snakemake.input.checkpoint,
+        covariance=snakemake.input.covariance,
         names=snakemake.params.names,
         split=Split.from_description(snakemake.params.split, snakemake.params.buffer_days),
         output=snakemake.output.heldout,

@@ -10,7 +10,8 @@ with log_to(snakemake.log[0]):
         smap=snakemake.input.smap,
         static=snakemake.input.static,
         normaliser=snakemake.input.normaliser,
-        bilinear=snakemake.input.coarse_to_fine,
+        covariance=snakemake.input.covariance,
+        weights={name: snakemake.input[name] for name in ("fine_to_coarse", "coarse_to_fine")},
         window_days=snakemake.params.window_days,
         output=snakemake.output.fields,
     )

@@ -26,6 +26,7 @@ STYLES: dict[str, dict[str, Any]] = {
     "era5_land": {"color": "#E69F00", "linestyle": "--"},
     "era5_land_rescaled": {"color": "#D55E00", "linestyle": (0, (6, 2))},
     "smap_interpolated": {"color": "#009E73", "linestyle": "-."},
+    "smap_kriged": {"color": "#56B4E9", "linestyle": (0, (4, 1, 1, 1, 1, 1))},
     "optimal_interpolation": {"color": "#CC79A7", "linestyle": ":"},
 }
 

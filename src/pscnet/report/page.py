@@ -45,6 +45,7 @@ SERIES = {
     "era5_land": "ERA5-Land, raw",
     "era5_land_rescaled": "ERA5-Land, rescaled",
     "smap_interpolated": "SMAP, interpolated",
+    "smap_kriged": "SMAP, kriged",
     "optimal_interpolation": "optimal interpolation",
 }
 

@@ -18,6 +18,9 @@ PRODUCT = "pscnet"
 #: Interpolated SMAP, the reference that the targets are measured against.
 INTERPOLATED = "smap_interpolated"
 
+#: Kriged SMAP, where the run makes it.
+KRIGED = "smap_kriged"
+
 #: Optimal interpolation, where the run makes it.
 OPTIMAL = "optimal_interpolation"
 
@@ -27,6 +30,7 @@ METHODS: dict[str, str] = {
     "era5_land": "ERA5-Land, raw",
     "era5_land_rescaled": "ERA5-Land, rescaled to SMAP",
     INTERPOLATED: "SMAP, interpolated",
+    KRIGED: "SMAP, kriged",
     OPTIMAL: "optimal interpolation",
 }
 

@@ -13,7 +13,8 @@ import numpy as np
 import torch
 import xarray as xr
 
-from pscnet.baselines import smoothed_smap
+from pscnet.baselines.interpolation import read_interpolators
+from pscnet.baselines.smoothing import smoothed_smap
 from pscnet.downscale import Downscaler
 from pscnet.regrid import apply
 from pscnet.samples.background import coarse_series
@@ -34,6 +35,7 @@ def write_heldout(
     static: str | Path,
     weights: Mapping[str, str | Path],
     checkpoint: str | Path,
+    covariance: str | Path,
     names: Sequence[str],
     split: Split,
     output: str | Path,
@@ -48,7 +50,7 @@ def write_heldout(
     ----------
     months : consecutive months that hold the test split and their neighbours
     predictors, bands, coarse, smap : paths of these months' files
-    static, checkpoint : paths
+    static, checkpoint, covariance : paths
     weights : paths of :data:`pscnet.grids.WEIGHTS`
     names : predictor names in channel order
     split : Split
@@ -68,6 +70,9 @@ def write_heldout(
     stamps = retrievals.overpass_stamps()
     stamps = stamps[split.usable("test", stamps)]
     conservative = downscaler.weights["fine_to_coarse"]
+    kriged = read_interpolators(
+        smap, coarse, covariance, normaliser, _land(static), downscaler.weights, downscaler.checkpoint.window_days
+    )
     covered = apply(conservative, np.where(downscaler.maker.region, 1.0, np.nan))[1] >= TARGET_COVER
     water_stamps, water = coarse_series(coarse, normaliser.background.variable)
     leave_out = downscaler.checkpoint.leave_out_hours
@@ -86,7 +91,7 @@ def write_heldout(
                 "era5_land": here,
                 "era5_land_rescaled": normaliser.matched(here),
                 INTERPOLATED: smoothed_smap(seen, normaliser.target_mean),
-            }
+            } | {name: method.at_footprints(part.times, here, leave_out) for name, method in kriged.items()}
             for step, stamp in enumerate(part.times):
                 value = np.where(covered, retrievals.target(stamp)[0], np.nan)
                 y, x = np.nonzero(np.isfinite(value))
@@ -102,3 +107,8 @@ def write_heldout(
     made = xr.Dataset({name: ("pair", np.concatenate(columns)) for name, columns in rows.items()})
     with replacing(output) as part:
         made.to_netcdf(part, engine="netcdf4")
+
+
+def _land(static: str | Path) -> np.ndarray:
+    with xr.open_dataset(static) as data:
+        return data["land"].values > 0

@@ -1,14 +1,4 @@
-"""What a simpler method gives: references that need no net, made from the same files.
-
-``era5_land``
-    The soil water of the top layer as it is.
-``era5_land_rescaled``
-    Rescaled to SMAP: mean and variance of each 36 km cell matched on the training split, the noise variance of SMAP
-    taken out, coefficients interpolated.
-``smap_interpolated``
-    SMAP smoothed in time with a Gaussian on both sides and interpolated bilinearly. With the scored overpass left out
-    it is the bar for agreement with held-out SMAP.
-"""
+"""SMAP smoothed in time at each cell and interpolated in space: the simplest field without gaps."""
 
 from __future__ import annotations
 
@@ -16,7 +6,6 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 
 from pscnet.regrid import apply
-from pscnet.samples.background import Line
 from pscnet.samples.retrievals import RetrievalSet
 from pscnet.weights import Weights
 
@@ -63,8 +52,3 @@ def _without_gaps(field: np.ndarray, fallback: float) -> np.ndarray:
 def interpolated_smap(seen: RetrievalSet, bilinear: Weights, fallback: float) -> np.ndarray:
     """:func:`smoothed_smap` on the fine grid (answer, lat, lon) [m3 m-3]."""
     return apply(bilinear, smoothed_smap(seen, fallback))[0]
-
-
-def fine_line(line: Line, bilinear: Weights) -> Line:
-    """A line of each coarse cell, its coefficients interpolated to the fine grid."""
-    return Line(apply(bilinear, line.intercept)[0], apply(bilinear, line.slope)[0])
