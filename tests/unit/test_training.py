@@ -16,6 +16,7 @@ from pscnet.checkpoint import CheckpointError, read_checkpoint, write_tensors
 from pscnet.samples.bands import SampleError
 from pscnet.samples.retrievals import Retrievals
 from pscnet.training import Options, Trainer, train_files
+from pscnet.validation import METHODS
 from pscnet.validation.heldout import write_heldout
 from tests.unit.samples.conftest import made_run  # noqa: F401 (fixture)
 from tests.unit.samples.run import MONTHS, PREDICTORS
@@ -225,7 +226,7 @@ def test_the_last_month_works_without_a_following_one(made_run, trained, tmp_pat
 def heldout(run, checkpoint: Path, output: Path, smap: list[Path]) -> xr.Dataset:
     write_heldout(
         MONTHS, run.files("predictors"), run.files("bands"), run.files("coarse"), smap, run.static, run.weights,
-        checkpoint, PREDICTORS, run.split, output,
+        checkpoint, run.covariance, PREDICTORS, run.split, output,
     )  # fmt: skip
     with xr.open_dataset(output) as data:
         return data.load()
@@ -254,8 +255,7 @@ def depends_on_scored(run, checkpoint: Path, folder: Path) -> set[str]:
     at = plain["time"].values == np.datetime64(stamp)
     assert at.any()
     assert not np.allclose(plain["smap"][at], changed["smap"][at])
-    methods = ("pscnet", "era5_land", "era5_land_rescaled", "smap_interpolated")
-    return {name for name in methods if not np.array_equal(plain[name][at], changed[name][at])}
+    return {name for name in METHODS if not np.array_equal(plain[name][at], changed[name][at])}
 
 
 def test_no_path_sees_the_scored_overpass(made_run, trained, tmp_path):  # noqa: F811
@@ -263,10 +263,15 @@ def test_no_path_sees_the_scored_overpass(made_run, trained, tmp_path):  # noqa:
 
 
 def test_a_planted_leak_is_found(made_run, trained, tmp_path, monkeypatch):  # noqa: F811
-    """The control: with leaving-out switched off, the same check names the net and interpolated SMAP."""
+    """The control: with leaving-out switched off, the same check names every method that looks at SMAP."""
     around = Retrievals.around
     monkeypatch.setattr(Retrievals, "around", lambda self, stamps, window, hours: around(self, stamps, window, None))
-    assert depends_on_scored(made_run, trained, tmp_path) == {"pscnet", "smap_interpolated"}
+    assert depends_on_scored(made_run, trained, tmp_path) == {
+        "pscnet",
+        "smap_interpolated",
+        "smap_kriged",
+        "optimal_interpolation",
+    }
 
 
 def test_training_never_sees_its_targets(made_run, tmp_path, monkeypatch):  # noqa: F811

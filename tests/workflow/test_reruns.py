@@ -55,6 +55,12 @@ def test_touched_files_rerun_nothing(tiny_run):
             "verify_scores": 1,
             "report_page": 1,
         },
+        "src/pscnet/baselines/kriging.py": {
+            "verify_references": 1,
+            "verify_heldout": 1,
+            "verify_scores": 1,
+            "report_page": 1,
+        },
         "src/pscnet/validation/places.py": {"verify_scores": 1, "report_page": 1},
         "workflow/scripts/report_page.py": {"report_page": 1},
     }.items(),
@@ -91,6 +97,7 @@ def test_a_split_reruns_the_normaliser_and_what_follows(tiny_run):
     split = "split={train: [2016-06], validation: [2016-07-01/2016-07-20], test: [2016-08]}"
     assert tiny_run.jobs("--config", split) == {
         "dataset_normaliser": 1,
+        "verify_covariance": 1,
         "verify_references": 1,
         "train_model": 1,
         **AFTER_TRAINING,

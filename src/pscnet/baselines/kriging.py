@@ -92,12 +92,13 @@ def _packed(seen: RetrievalSet, answer: int, covariance: Covariance, reach: int)
         return np.pad(np.take_along_axis(values, order, 0).astype("f8"), rim)
 
     there = packed(there) > 0
-    scale = np.where(there, 1.0 / np.sqrt(np.where(there, packed(weight), 1.0)), np.inf)
+    scale = 1.0 / np.sqrt(np.where(there, packed(weight), 1.0))
     age = packed(seen.age[answer])
     noise = (covariance.white**2 + covariance.shared**2) / covariance.variance
-    rank = covariance.signal(np.zeros(()), age) / covariance.variance / np.sqrt(1.0 + noise * scale**2)
+    rank = there * np.exp(-np.abs(age) / covariance.days) / np.sqrt(1.0 + noise * scale**2)
     longest = max(float(np.abs(age).max(initial=0.0)), 1.0)
-    return _Candidates(rank * (1.0 - _TIE * age / longest), age, scale, packed(seen.innovation[answer]))
+    rank *= 1.0 - _TIE * age / longest
+    return _Candidates(rank, age, np.where(there, scale, np.inf), packed(seen.innovation[answer]))
 
 
 def _solve(

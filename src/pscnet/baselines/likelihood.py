@@ -44,8 +44,9 @@ BLOCK_REACH = 3
 #: Fewest training retrievals.
 FEWEST = 30
 
-#: Bounds of the parameters, in the order of :class:`Covariance`. A cell is 36 km wide: shorter lengths cannot be seen.
-BOUNDS = ((1e-7, 0.1), (18.0, 2000.0), (0.25, 200.0), (1e-3, 0.3), (1e-4, 0.3), (18.0, 1000.0))
+#: Bounds of the parameters, in the order of :class:`Covariance`. Noise that is alike over less than a cell's width of
+#: 36 km cannot be told from white noise.
+BOUNDS = ((1e-7, 0.1), (18.0, 2000.0), (0.25, 200.0), (1e-3, 0.3), (1e-4, 0.3), (36.0, 1000.0))
 
 #: Where the search starts: variance and standard deviations of noise as shares of the innovations' own, the lengths
 #: [km] and the time [day] as they are.

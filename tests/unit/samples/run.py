@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
+from pscnet.baselines.covariance import Covariance, write_covariances
+from pscnet.baselines.rescaling import BACKGROUNDS
 from pscnet.grids import WEIGHTS, Grid, ease2_grid, halved, regular_grid
 from pscnet.regrid import apply, make_weights, write_weight_file
 from pscnet.samples.bands import write_bands
@@ -45,6 +47,10 @@ class MadeRun:
         return self.folder / "normaliser.nc"
 
     @property
+    def covariance(self) -> Path:
+        return self.folder / "covariance.json"
+
+    @property
     def split(self) -> Split:
         parts = {"train": ["2020-05"], "validation": ["2020-06"], "test": ["2020-07"]}
         return make_split(parts, (MONTHS[0], MONTHS[-1]), 8)
@@ -78,6 +84,8 @@ def make_run(folder: Path) -> MadeRun:
         | {"land": (("lat", "lon"), land.astype("i1")), "region": (("lat", "lon"), region.astype("i1"))},
         coords={"lat": run.fine.lat, "lon": run.fine.lon},
     ).to_netcdf(run.static)
+    known = Covariance(variance=0.02**2, length_km=100.0, days=5.0, white=0.035, shared=0.02, shared_km=50.0)
+    write_covariances(dict.fromkeys(BACKGROUNDS, known), {}, run.covariance)
     return run
 
 

@@ -1,4 +1,4 @@
-"""References that need no net: SMAP smoothed in time and filled in space, and interpolated coefficients."""
+"""SMAP smoothed in time and filled in space."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ import math
 import numpy as np
 import pytest
 
-from pscnet.baselines import SMOOTHING_DAYS, fine_line, interpolated_smap, smoothed_smap
+from pscnet.baselines.smoothing import SMOOTHING_DAYS, interpolated_smap, smoothed_smap
 from pscnet.grids import ease2_grid, regular_grid
 from pscnet.regrid import make_weights
-from pscnet.samples.background import Line
 from pscnet.samples.retrievals import Retrievals, RetrievalSet
 
 BOX = {"lat": (31.0, 33.0), "lon": (91.0, 93.0)}
@@ -105,14 +104,3 @@ def test_an_overpass_that_is_left_out_does_not_show(leave_out_hours, sees_it):
     assert bool(made.max() > 1) is sees_it
     if not sees_it:
         np.testing.assert_allclose(made, 0.2, rtol=1e-6)
-
-
-def test_the_fine_line_interpolates_both_coefficients():
-    fine, coarse = regular_grid(**BOX), ease2_grid(**BOX)
-    bilinear = make_weights(coarse, fine, "bilinear", "exact")
-    east = np.broadcast_to(coarse.lon, coarse.shape).astype("f4")
-    line = fine_line(Line(np.full(coarse.shape, 0.05, "f4"), east / 100), bilinear)
-    inside = (fine.lon > coarse.lon[0]) & (fine.lon < coarse.lon[-1])
-    np.testing.assert_allclose(line.intercept, 0.05, rtol=1e-6)
-    np.testing.assert_allclose(line.slope[:, inside], np.broadcast_to(fine.lon, fine.shape)[:, inside] / 100, rtol=1e-5)
-    np.testing.assert_allclose(line(np.full(fine.shape, 0.3)), line.intercept + line.slope * 0.3, rtol=1e-6)
