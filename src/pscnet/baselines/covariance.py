@@ -8,9 +8,9 @@
 
 with ``d`` an innovation (retrieval minus background), ``h`` the distance of the cells' centres and ``r`` the standard
 deviation of a retrieval's noise relative to a recommended one's. The second line counts within one overpass only.
-:mod:`pscnet.baselines.likelihood` fits the parameters. The signal is exponential in both, which the training split of
-the demo finds as likely as smoother shapes; the shared noise is smooth at short distances, so that it can be told
-from the white one on cells 36 km apart.
+:mod:`pscnet.baselines.likelihood` fits the parameters. The signal is exponential in both: smoother shapes were not
+more likely on the demo's training split. The shared noise is smooth at short distances, so that it can be told from
+the white one on cells 36 km apart.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 At each coarse cell and stamp the retrievals of the neighbouring cells and days are ranked by their correlation with
 the answer and the first ``most`` of them kept; with ``C`` their covariance, ``k`` their covariance with the answer and
-``d`` their innovations (Gandin 1963, Objective analysis of meteorological fields; Cressie 1993, Statistics for Spatial
-Data, section 3.2)::
+``d`` their innovations (Gandin 1963, Objective Analysis of Meteorological Fields; Rasmussen and Williams 2006, Gaussian
+Processes for Machine Learning, eq. 2.25 and 2.26)::
 
     w = C^-1 k        increment = w . d        variance = signal variance - w . k
 
