@@ -19,7 +19,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from pscnet.grids import Grid
-from pscnet.nets import PSCNet, PSCNetSpec
+from pscnet.nets import Net, NetSpec, UnknownNetError, make_net, require_known
 from pscnet.samples.normaliser import Normaliser
 from pscnet.sources.atomic import replacing
 
@@ -38,7 +38,8 @@ class Checkpoint:
 
     Attributes
     ----------
-    spec : PSCNetSpec
+    spec : NetSpec
+        Names the net.
     weights : dict of parameter name to Tensor
     normaliser : Normaliser
     fine, coarse : dict
@@ -54,7 +55,7 @@ class Checkpoint:
     config_hash : str
     """
 
-    spec: PSCNetSpec
+    spec: NetSpec
     weights: dict[str, Tensor]
     normaliser: Normaliser
     fine: dict
@@ -67,20 +68,27 @@ class Checkpoint:
     scores: dict = field(default_factory=dict)
     config_hash: str = ""
 
-    def net(self) -> PSCNet:
+    def net(self) -> Net:
         """The net with its weights."""
-        net = PSCNet(self.spec)
+        net = make_net(self.spec)
         net.load_state_dict(self.weights)
         return net
 
-    def require(self, path: str | Path, fine: Grid, coarse: Grid, channels: Sequence[str]) -> None:
-        """Refuse data that the net was not trained for.
+    def require(
+        self, path: str | Path, fine: Grid, coarse: Grid, channels: Sequence[str], model: str | None = None
+    ) -> None:
+        """Refuse data that the net was not trained for, and another net than ``model`` where that is given.
 
         Raises
         ------
         CheckpointError
             Naming the difference.
         """
+        if model is not None and model != self.spec.name:
+            raise CheckpointError(
+                f"{path}: a checkpoint of {model!r} expected, found one of {self.spec.name!r}; delete it and train "
+                f"again, or set model.name: {self.spec.name}"
+            )
         wanted = {"fine grid": fine.describe(), "coarse grid": coarse.describe(), "channels": list(channels)}
         found = {"fine grid": self.fine, "coarse grid": self.coarse, "channels": list(self.normaliser.channels)}
         for what, expected in wanted.items():
@@ -97,8 +105,8 @@ class Checkpoint:
             tensors[f"normaliser.{name}"] = torch.from_numpy(array.copy())
         header = {
             "layout": LAYOUT,
-            "model": "pscnet",
-            "spec": self.spec.as_dict(),
+            "model": self.spec.name,
+            "spec": {name: value for name, value in self.spec.as_dict().items() if name != "name"},
             "normaliser": self.normaliser.header(),
             **{
                 name: getattr(self, name)
@@ -118,14 +126,18 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
     Raises
     ------
     CheckpointError
-        When the file is damaged, no checkpoint, or of another layout.
+        When the file is damaged, no checkpoint, or of another layout or an unknown net.
     """
     tensors, header = read_tensors(path)
     if header.get("layout") != LAYOUT:
         raise CheckpointError(f"{path}: checkpoint layout {LAYOUT} expected, found {header.get('layout')}; train again")
+    try:
+        require_known(header["model"])
+    except UnknownNetError as error:
+        raise CheckpointError(f"{path}: {error}; train again") from error
     arrays = {k.removeprefix("normaliser."): v.numpy() for k, v in tensors.items() if k.startswith("normaliser.")}
     return Checkpoint(
-        spec=PSCNetSpec(**header["spec"]),
+        spec=NetSpec(header["model"], **header["spec"]),
         weights={k.removeprefix("net."): v for k, v in tensors.items() if k.startswith("net.")},
         normaliser=Normaliser.from_arrays(arrays, header["normaliser"]),
         **{

@@ -191,18 +191,38 @@ class Samples(Section):
         return self
 
 
+#: Names of the nets, those of :data:`pscnet.nets.NETS`.
+NetName = Literal["pscnet", "mlp", "unet"]
+
+
 class Model(Section):
     """The net."""
 
-    name: Literal["pscnet"] = Field("pscnet", description="Which model of pscnet.nets.")
+    name: NetName = Field("pscnet", description="The net: pscnet, or a baseline (mlp: per pixel, unet: spatial).")
     width: int = Field(32, ge=4, le=512, description="Feature channels.")
     heads: int = Field(4, ge=1, le=16, description="Attention heads (time kernels) over the SMAP retrievals.")
     blocks: int = Field(1, ge=1, le=8, description="Spatial blocks at each scale.")
-    squeeze_km: float = Field(100, gt=0, description="Size of the squeeze-and-excitation neighbourhood [km].")
+    squeeze_km: float = Field(
+        100, gt=0, description="Size of the squeeze-and-excitation neighbourhood [km] (name: pscnet)."
+    )
     regional_km: float = Field(
         100, gt=0, description="Size of the box over which the net sees lasting fields averaged [km]."
     )
     dropout: float = Field(0.1, ge=0, lt=1, description="Share of feature channels dropped in training.")
+
+    @field_validator("name", mode="before")
+    @classmethod
+    def _name(cls, name: Any) -> Any:
+        valid = get_args(NetName)
+        if name not in valid:
+            raise ValueError(f"{name!r} is no net; the nearest is {nearest(str(name), valid)!r} ({', '.join(valid)})")
+        return name
+
+    @model_validator(mode="after")
+    def _keys_of_net(self) -> Model:
+        if self.name != "pscnet" and "squeeze_km" in self.model_fields_set:
+            raise ValueError(f"squeeze_km goes with name: pscnet; take it out, {self.name} has no squeeze")
+        return self
 
 
 class Training(Section):

@@ -13,7 +13,7 @@ import xarray as xr
 
 from pscnet.checkpoint import Checkpoint, read_checkpoint
 from pscnet.devices import choose_device
-from pscnet.nets import PSCNet
+from pscnet.nets import Net
 from pscnet.samples.bands import BandStream, channel_names
 from pscnet.samples.geometry import cell_share, make_geometry, make_tiles, read_weight_set
 from pscnet.samples.inputs import InputMaker
@@ -78,11 +78,13 @@ class Downscaler:
         Variance of a 10 km error over that of its 36 km mean.
     systematic_std : float [m3 m-3]
         Error that the residuals against SMAP do not show.
+    model : str, optional
+        Name of the net that the checkpoint has to hold.
 
     Raises
     ------
     CheckpointError
-        When the checkpoint's grids are not those of the weights.
+        When the checkpoint's grids are not those of the weights, or its net is another one.
     """
 
     def __init__(
@@ -96,14 +98,16 @@ class Downscaler:
         batch_steps: int = 8,
         variance_factor: float = 1.0,
         systematic_std: float = 0.0,
+        model: str | None = None,
     ) -> None:
         self.checkpoint: Checkpoint = read_checkpoint(checkpoint)
         self.weights = read_weight_set(weights)
         fine, coarse = self.weights["fine_to_coarse"].src, self.weights["fine_to_coarse"].dst
-        self.checkpoint.require(checkpoint, fine, coarse, channel_names(predictors, self.checkpoint.time_scales_days))
+        channels = channel_names(predictors, self.checkpoint.time_scales_days)
+        self.checkpoint.require(checkpoint, fine, coarse, channels, model)
         self.maker = InputMaker(self.checkpoint.normaliser, static, self.checkpoint.window_days)
         self.device = choose_device(device)
-        self.net: PSCNet = self.checkpoint.net().to(self.device).eval()
+        self.net: Net = self.checkpoint.net().to(self.device).eval()
         size = tile if isinstance(tile, int) else (None if max(fine.shape) <= LARGEST_TILE else LARGEST_TILE)
         self.tiles = make_tiles(fine, coarse, size, self.net.reach_coarse_cells(cell_share(fine, coarse)))
         self._geometries = {}
@@ -231,6 +235,7 @@ def write_month(
     variance_factor: float = 1.0,
     systematic_std: float = 0.0,
     threads: int = 1,
+    model: str | None = None,
 ) -> None:
     """Downscale one month.
 
@@ -245,13 +250,13 @@ def write_month(
     weights : paths of :data:`pscnet.grids.WEIGHTS`
     names : predictor names in channel order
     output : path to write
-    device, tile, batch_steps, variance_factor, systematic_std : see :class:`Downscaler`
+    device, tile, batch_steps, variance_factor, systematic_std, model : see :class:`Downscaler`
     threads : int
         CPU threads of torch.
     """
     torch.set_num_threads(threads)
     downscaler = Downscaler(
-        checkpoint, static, weights, names, device, tile, batch_steps, variance_factor, systematic_std
+        checkpoint, static, weights, names, device, tile, batch_steps, variance_factor, systematic_std, model
     )
     retrievals = Retrievals.from_files(
         smap, coarse, downscaler.maker.normaliser.background, downscaler.maker.normaliser.noise

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from pscnet.nets.pscnet import SCALES, Answer, Geometry
+from pscnet.nets.frame import SCALES, Answer, Geometry
 
 
 def footprint_means(answer: Answer, geometry: Geometry) -> dict[str, tuple[Tensor, Tensor]]:

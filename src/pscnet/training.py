@@ -22,8 +22,8 @@ from tqdm import tqdm
 from pscnet.checkpoint import Checkpoint, CheckpointError, read_tensors, write_tensors
 from pscnet.devices import choose_device
 from pscnet.losses import area_average_loss, footprint_means
-from pscnet.nets import PSCNet, PSCNetSpec
-from pscnet.nets.pscnet import Geometry
+from pscnet.nets import NetSpec, make_net
+from pscnet.nets.frame import Geometry
 from pscnet.samples.bands import SampleError
 from pscnet.samples.geometry import Tile, make_geometry, make_tiles, read_weight_set
 from pscnet.samples.inputs import InputMaker
@@ -69,7 +69,7 @@ class Trainer:
 
     Parameters
     ----------
-    spec : PSCNetSpec
+    spec : NetSpec
     options : Options
     train, validation : SampleStore
     geometry : Geometry
@@ -80,7 +80,7 @@ class Trainer:
 
     def __init__(
         self,
-        spec: PSCNetSpec,
+        spec: NetSpec,
         options: Options,
         train: SampleStore,
         validation: SampleStore,
@@ -92,7 +92,7 @@ class Trainer:
         self.geometry, self.tile, self.leave_out_hours = geometry, tile, leave_out_hours
         self.device = choose_device(options.device)
         torch.manual_seed(options.seed)
-        self.net = PSCNet(spec).to(self.device)
+        self.net = make_net(spec).to(self.device)
         self.optimizer = torch.optim.AdamW(
             self.net.parameters(), lr=options.learning_rate, weight_decay=options.weight_decay
         )
@@ -303,7 +303,7 @@ def train_files(
     static, normaliser : paths
     weights : paths of :data:`pscnet.grids.WEIGHTS`
     split : Split
-    model : width, heads, blocks, squeeze_km, dropout of :class:`PSCNetSpec`
+    model : name, width, heads, blocks, squeeze_km, regional_km, dropout of :class:`NetSpec`
     options : Options
     window_days, leave_out_hours : float
     config_hash : str
@@ -327,7 +327,7 @@ def train_files(
     geometry = make_geometry(weight_set, maker.land, tile, choose_device(options.device))
     covered = geometry.to_coarse.covered.cpu().numpy() >= TARGET_COVER
     scratch = output.parent / f".{output.stem}.scratch"
-    spec = PSCNetSpec(
+    spec = NetSpec(
         predictors=len(statistics.predictors), bands=statistics.bands, statics=maker.static_channels,
         window_days=window_days, **model,
     )  # fmt: skip
@@ -356,7 +356,7 @@ def train_files(
     resume.unlink(missing_ok=True)
 
 
-def _fingerprint(read: Sequence[str | Path], spec: PSCNetSpec, options: Options, *settings: object) -> str:
+def _fingerprint(read: Sequence[str | Path], spec: NetSpec, options: Options, *settings: object) -> str:
     """Hash of all that decides the weights: settings, files read (name, size, date), code; not the device."""
     chosen = {name: value for name, value in vars(options).items() if name != "device"}
     files = [[str(path), Path(path).stat().st_size, Path(path).stat().st_mtime_ns] for path in read]

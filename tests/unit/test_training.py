@@ -21,7 +21,7 @@ from pscnet.validation.heldout import write_heldout
 from tests.unit.samples.conftest import made_run  # noqa: F401 (fixture)
 from tests.unit.samples.run import MONTHS, PREDICTORS
 
-MODEL = {"width": 8, "heads": 2, "blocks": 1, "squeeze_km": 60.0, "dropout": 0.1}
+MODEL = {"name": "pscnet", "width": 8, "heads": 2, "blocks": 1, "squeeze_km": 60.0, "dropout": 0.1}
 OPTIONS = Options(epochs=3, patience=9, batch_steps=6)
 
 
@@ -188,7 +188,7 @@ def test_the_answer_does_not_depend_on_tile_or_batch(made_run, trained, tmp_path
 def test_too_little_overlap_between_tiles_shows(made_run, trained, tmp_path, monkeypatch):  # noqa: F811
     """The control: with windows no larger than the tiles the answers differ."""
     whole = fields(made_run, trained, tmp_path)
-    monkeypatch.setattr(downscale.PSCNet, "reach_coarse_cells", lambda self, share: 0)
+    monkeypatch.setattr(downscale.Net, "reach_coarse_cells", lambda self, share: 0)
     tiled = fields(made_run, trained, tmp_path, tile=8)
     assert np.nanmax(np.abs(tiled["soil_moisture"].values - whole["soil_moisture"].values)) > 1e-4
 

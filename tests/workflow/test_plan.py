@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import time
+from typing import get_args
 
+import pytest
+
+from pscnet.config import NetName
 from pscnet.grids import WEIGHTS
 from pscnet.plan import Plan
+from tests.conftest import planned
 
 PLATEAU_MONTHS, SCORED_MONTHS = 36, 12
 
@@ -43,6 +48,21 @@ def test_the_demo_is_planned(workspace):
     output = workspace.snakemake("-n", "--configfile", "config/demo.yaml").stdout
     assert "twin_month" in output
     assert "archive_manifest" not in output
+
+
+@pytest.mark.parametrize("name", get_args(NetName))
+def test_every_net_goes_through_the_same_rules(workspace, name):
+    arguments = ("-n", "--quiet", "host", "--configfile", "config/demo.yaml")
+    done = workspace.snakemake(*arguments, "--config", f"model={{name: {name}}}")
+    plain = workspace.snakemake(*arguments)
+    assert planned(done.stdout) == planned(plain.stdout)
+    assert f"build/demo/models/{name}.safetensors" in done.stdout
+
+
+def test_an_unknown_net_gets_the_nearest(workspace):
+    done = workspace.snakemake("-n", "--configfile", "tiny.yaml", "--config", "model={name: unnet}", check=False)
+    assert done.returncode != 0
+    assert "model.name: 'unnet' is no net; the nearest is 'unet' (pscnet, mlp, unet)" in done.stdout
 
 
 def test_an_overlay_of_six_lines_is_enough(workspace):

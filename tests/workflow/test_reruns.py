@@ -89,6 +89,11 @@ def test_a_training_option_reruns_training_and_what_follows(tiny_run):
     )
 
 
+def test_another_net_is_trained_beside_and_used_by_what_follows(tiny_run):
+    assert tiny_run.jobs("--config", "model={name: mlp}") == {"train_model": 1} | AFTER_TRAINING
+    assert tiny_run.jobs() == {}
+
+
 def test_a_downscaling_option_does_not_retrain(tiny_run):
     assert tiny_run.jobs("--config", "downscale={batch_steps: 4, device: cpu}") == AFTER_TRAINING
 

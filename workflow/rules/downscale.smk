@@ -26,6 +26,7 @@ rule downscale_month:
         gpu=PLAN.gpus("downscale"),
     params:
         names=PLAN.config.predictors,
+        model=PLAN.config.model.name,
         options=PLAN.section("downscale", without=["threads"]),
     message:
         "Downscaling {wildcards.month}"

@@ -85,6 +85,7 @@ rule verify_heldout:
     params:
         months=PLAN.span_months("test"),
         names=PLAN.config.predictors,
+        model=PLAN.config.model.name,
         split=PLAN.split_blocks,
         buffer_days=PLAN.config.samples.buffer_days,
         options=PLAN.section("downscale", without=["variance_factor", "systematic_std", "threads"]),

@@ -16,5 +16,6 @@ with log_to(snakemake.log[0]):
         names=snakemake.params.names,
         output=snakemake.output.downscaled,
         threads=snakemake.threads,
+        model=snakemake.params.model,
         **snakemake.params.options,
     )

@@ -16,7 +16,7 @@ with log_to(snakemake.log[0]):
         normaliser=snakemake.input.normaliser,
         weights={name: snakemake.input[name] for name in WEIGHTS},
         split=Split.from_description(snakemake.params.split, snakemake.params.buffer_days),
-        model=snakemake.params.model,
+        model={"name": snakemake.wildcards.model} | snakemake.params.model,
         options=Options(**snakemake.params.options),
         window_days=snakemake.params.window_days,
         leave_out_hours=snakemake.params.leave_out_hours,

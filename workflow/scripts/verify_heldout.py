@@ -20,5 +20,6 @@ with log_to(snakemake.log[0]):
         split=Split.from_description(snakemake.params.split, snakemake.params.buffer_days),
         output=snakemake.output.heldout,
         threads=snakemake.threads,
+        model=snakemake.params.model,
         **snakemake.params.options,
     )

@@ -1,8 +1,48 @@
-"""What the net computes: one model a file, torch only.
+"""What the net computes: one model a file, torch only; which one, the configuration says (``model.name``).
 
->>> from pscnet.nets import PSCNet
+>>> net = make_net(NetSpec("pscnet", predictors=12, bands=5, statics=16, window_days=8.0))
 """
 
-from pscnet.nets.pscnet import PSCNet, PSCNetSpec
+import difflib
 
-__all__ = ["PSCNet", "PSCNetSpec"]
+from pscnet.nets.frame import Net, NetSpec
+from pscnet.nets.mlp import MLP
+from pscnet.nets.pscnet import PSCNet
+from pscnet.nets.unet import UNet
+
+__all__ = ["NETS", "Net", "NetSpec", "UnknownNetError", "make_net", "require_known"]
+
+#: Every net by the name that configuration, files and checkpoints give it.
+NETS: dict[str, type[Net]] = {"pscnet": PSCNet, "mlp": MLP, "unet": UNet}
+
+
+class UnknownNetError(ValueError):
+    """A name that no net has."""
+
+
+def make_net(spec: NetSpec) -> Net:
+    """An untrained net.
+
+    Parameters
+    ----------
+    spec : NetSpec
+
+    Raises
+    ------
+    UnknownNetError
+    """
+    require_known(spec.name)
+    return NETS[spec.name](spec)
+
+
+def require_known(name: str) -> None:
+    """Refuse a name that no net has.
+
+    Raises
+    ------
+    UnknownNetError
+        Saying which name is nearest.
+    """
+    if name not in NETS:
+        alike = (difflib.get_close_matches(name, NETS, 1, 0.0) or [*NETS])[0]
+        raise UnknownNetError(f"{name!r} is no net; the nearest is {alike!r} (valid: {', '.join(NETS)})")

@@ -1,7 +1,7 @@
 """Tiles, and the grids of one tile as operators of the net.
 
 A tile is a core of fine cells, of which the answer is kept, inside a wider window. The window is laid out in whole
-36 km cells and reaches as far beyond the core as an input can matter (``PSCNet.reach_coarse_cells``), so that tiled and
+36 km cells and reaches as far beyond the core as an input can matter (``Net.reach_coarse_cells``), so that tiled and
 untiled answers are the same.
 """
 
@@ -15,8 +15,8 @@ import numpy as np
 import torch
 
 from pscnet.grids import WEIGHTS, Grid
+from pscnet.nets.frame import Geometry
 from pscnet.nets.operators import GridOperator, MaskedMean
-from pscnet.nets.pscnet import Geometry
 from pscnet.weights import Weights, read_weights
 
 Box = tuple[slice, slice]

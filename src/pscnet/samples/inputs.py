@@ -9,7 +9,7 @@ import torch
 import xarray as xr
 from torch import Tensor
 
-from pscnet.nets.pscnet import SEASON, Batch
+from pscnet.nets.frame import SEASON, Batch
 from pscnet.samples.bands import SampleError
 from pscnet.samples.geometry import Tile
 from pscnet.samples.normaliser import CLIP, STATICS, Normaliser

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pscnet.nets.pscnet import Batch
+from pscnet.nets.frame import Batch
 from pscnet.samples.bands import BandStream, SampleError
 from pscnet.samples.geometry import Tile
 from pscnet.samples.inputs import InputMaker

@@ -43,6 +43,7 @@ def write_heldout(
     tile: int | str = "auto",
     batch_steps: int = 8,
     threads: int = 1,
+    model: str | None = None,
 ) -> None:
     """Predict every test overpass without itself, at 36 km.
 
@@ -55,7 +56,7 @@ def write_heldout(
     names : predictor names in channel order
     split : Split
     output : path to write
-    device, tile, batch_steps : see :class:`pscnet.downscale.Downscaler`
+    device, tile, batch_steps, model : see :class:`pscnet.downscale.Downscaler`
     threads : int
 
     Raises
@@ -64,7 +65,7 @@ def write_heldout(
         When the test split holds no retrieval.
     """
     torch.set_num_threads(threads)
-    downscaler = Downscaler(checkpoint, static, weights, names, device, tile, batch_steps)
+    downscaler = Downscaler(checkpoint, static, weights, names, device, tile, batch_steps, model=model)
     normaliser = downscaler.maker.normaliser
     retrievals = Retrievals.from_files(smap, coarse, normaliser.background, normaliser.noise)
     stamps = retrievals.overpass_stamps()

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 
 from pscnet.grids import WEIGHTS, Grid, ease2_grid, fine_grid, halved
-from pscnet.nets import PSCNet, PSCNetSpec
-from pscnet.nets.pscnet import Batch
+from pscnet.nets import Net, NetSpec, make_net
+from pscnet.nets.frame import Batch
 from pscnet.regrid import make_weights
 from pscnet.samples.geometry import Tile, make_geometry
 from pscnet.weights import Weights
@@ -42,12 +42,12 @@ class TinyRegion:
         return Tile((rows, cols), (rows, cols), (rows, cols), coarse)
 
 
-def small_net(seed: int = 0, **changes) -> PSCNet:
+def small_net(seed: int = 0, name: str = "pscnet", **changes) -> Net:
     """An untrained net whose head is not zero, so that every part of it shows in the answer."""
     size = {"predictors": 2, "bands": 5, "statics": 3, "window_days": 8, "width": 8, "heads": 2}
-    spec = PSCNetSpec(**(size | changes))
+    spec = NetSpec(name, **(size | changes))
     torch.manual_seed(seed)
-    net = PSCNet(spec)
+    net = make_net(spec)
     with torch.no_grad():
         for parameter in net.parameters():
             parameter.add_(0.05 * torch.randn_like(parameter))

@@ -1,0 +1,258 @@
+"""What all nets have in common: their size, input and answer, MFTF in front, one head behind.
+
+A net stands between the two: it turns the fused features of :class:`Front` into features at one or more scales. So
+every net sees the same channels and the same attention over SMAP, and answers in the same form::
+
+    field = background + sum_h gate_h * innovation_h + residual
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from pscnet.nets.fusion import HEAD_REACH, BandFusion, RetrievalAttention
+from pscnet.nets.operators import GridOperator, MaskedMean
+from pscnet.nets.squeeze import box_mean
+
+#: Names of the scales, coarse to fine, and their nominal cell sizes [km].
+SCALES = {"36km": 36.0, "18km": 18.0, "10km": 10.0}
+
+#: Static channels that are no fields: sine and cosine of the season, the last ones.
+SEASON = 2
+
+#: Coarse cells that interpolation of the heads' sums to finer grids reaches.
+INTERPOLATION_REACH = 2
+
+#: Limits of a predicted log-variance, standardised.
+LOG_VARIANCE = (-8.0, 6.0)
+
+
+@dataclass(frozen=True)
+class NetSpec:
+    """All that is needed to build a net: kept in the checkpoint.
+
+    Attributes
+    ----------
+    name : str
+        One of :data:`pscnet.nets.NETS`.
+    predictors, bands, statics : int
+        Dynamic predictors, bands of each, and static channels (the season's two last).
+    window_days : float
+        Reach of the SMAP window [day].
+    width, heads, blocks : int
+        Feature channels, attention heads, blocks at each scale.
+    squeeze_km : float
+        Size of the squeeze's box [km]; PSCNet alone has one.
+    regional_km : float
+        Size of the box over which static fields are averaged [km].
+    dropout : float
+    """
+
+    name: str
+    predictors: int
+    bands: int
+    statics: int
+    window_days: float
+    width: int = 32
+    heads: int = 4
+    blocks: int = 1
+    squeeze_km: float = 100.0
+    regional_km: float = 100.0
+    dropout: float = 0.1
+
+    def as_dict(self) -> dict:
+        """JSON-ready."""
+        return asdict(self)
+
+
+@dataclass
+class Geometry:
+    """The grids of one tile as operators; made by :func:`pscnet.samples.make_geometry`.
+
+    Attributes
+    ----------
+    to_coarse, to_middle : MaskedMean
+        Area means of 10 km land fields on 36 km and 18 km cells.
+    middle_to_coarse : MaskedMean
+        Means of 18 km fields on 36 km cells.
+    coarse_to_middle, middle_to_fine, coarse_to_fine : GridOperator
+        Bilinear interpolation.
+    fine_weight, middle_weight, coarse_weight : Tensor (1, 1, y, x)
+        Relative cell area, 0 where there is no land.
+    """
+
+    to_coarse: MaskedMean
+    to_middle: MaskedMean
+    middle_to_coarse: MaskedMean
+    coarse_to_middle: GridOperator
+    middle_to_fine: GridOperator
+    coarse_to_fine: GridOperator
+    fine_weight: Tensor
+    middle_weight: Tensor
+    coarse_weight: Tensor
+
+
+@dataclass
+class Batch:
+    """Inputs of a net for some steps of one tile, standardised.
+
+    Attributes
+    ----------
+    bands : Tensor (batch, predictors * bands, y, x)
+    statics : Tensor (batch, statics, y, x)
+    background : Tensor (batch, 1, y, x)
+    age, weight, value, innovation : Tensor (batch, slot, coarse y, coarse x)
+        The SMAP retrievals around each step; see :class:`pscnet.nets.fusion.RetrievalAttention`.
+    """
+
+    bands: Tensor
+    statics: Tensor
+    background: Tensor
+    age: Tensor
+    weight: Tensor
+    value: Tensor
+    innovation: Tensor
+
+
+@dataclass
+class Answer:
+    """Fields of a net at each scale, coarse to fine, in standardised units.
+
+    Attributes
+    ----------
+    mean, log_variance : dict of scale name to Tensor (batch, 1, y, x)
+    """
+
+    mean: dict[str, Tensor] = field(default_factory=dict)
+    log_variance: dict[str, Tensor] = field(default_factory=dict)
+
+
+@dataclass
+class Front:
+    """What MFTF hands to a net.
+
+    Attributes
+    ----------
+    fine : Tensor (batch, width, y, x)
+        Fused features at 10 km, 0 under the mask.
+    background : dict of scale name to Tensor (batch, 1, y, x)
+    smap : dict of scale name to Tensor (batch, 3 * heads, y, x)
+        Innovations, values against the background and confidences of the heads.
+    """
+
+    fine: Tensor
+    background: dict[str, Tensor]
+    smap: dict[str, Tensor]
+
+
+class Net(nn.Module):
+    """Base of the nets: what comes before and after their own layers.
+
+    A subclass makes its layers, then :meth:`make_head`; in ``forward`` it calls :meth:`front`, then :meth:`answer` at
+    each scale.
+    """
+
+    def __init__(self, spec: NetSpec) -> None:
+        super().__init__()
+        self.spec = spec
+        self.attention = RetrievalAttention(spec.heads, spec.window_days)
+        self.regional_radius = max(1, round(spec.regional_km / SCALES["10km"] / 2))
+        extra = spec.statics + 1 + self.attention.features
+        self.fusion = BandFusion(spec.predictors, spec.bands, extra, spec.width)
+        self.dropout = nn.Dropout(spec.dropout)
+
+    def make_head(self, width: int) -> nn.Sequential:
+        """The head that all scales share; untrained, it averages the innovations of the attention heads.
+
+        Parameters
+        ----------
+        width : int
+            Channels of the features.
+        """
+        heads = self.spec.heads
+        head = nn.Sequential(nn.Conv2d(width, width, 1), nn.GELU(), nn.Conv2d(width, heads + 2, 1))
+        nn.init.zeros_(head[2].weight)
+        bias = torch.zeros(heads + 2)
+        bias[:heads] = 0.5 / heads
+        head[2].bias = nn.Parameter(bias)
+        return head
+
+    def reach_coarse_cells(self, fine_share: float) -> int:
+        """How many coarse cells away an input can matter to an answer: the overlap that tiles need.
+
+        Parameters
+        ----------
+        fine_share : float
+            Side of a fine cell over that of a coarse cell.
+        """
+        cells = {"36km": 1.0, "18km": 0.5, "10km": fine_share}
+        before = HEAD_REACH + INTERPOLATION_REACH + self.regional_radius * cells["10km"]
+        return math.ceil(before + self.own_reach(cells))
+
+    def own_reach(self, cells: Mapping[str, float]) -> float:
+        """What the net's own layers add to the reach [coarse cell].
+
+        Parameters
+        ----------
+        cells : mapping of scale name to the side of its cells over that of a coarse cell
+        """
+        raise NotImplementedError
+
+    def forward(self, batch: Batch, geometry: Geometry) -> Answer:
+        """Fields at 36, 18 and 10 km."""
+        raise NotImplementedError
+
+    def front(self, batch: Batch, geometry: Geometry, scales: Iterable[str] = tuple(SCALES)) -> Front:
+        """Fused features at 10 km; background and SMAP's features at ``scales``, the finest among them."""
+        with torch.autocast(batch.age.device.type, enabled=False):
+            sums, mass = self.attention(batch.age, batch.weight, batch.value, batch.innovation)
+        spread = {"36km": lambda x: x, "18km": geometry.coarse_to_middle, "10km": geometry.coarse_to_fine}
+        average = {"36km": geometry.to_coarse, "18km": geometry.to_middle, "10km": lambda x: x}
+        background = {scale: average[scale](batch.background) for scale in scales}
+        smap = {
+            scale: self._against(self.attention.analyse(spread[scale](sums), spread[scale](mass)), background[scale])
+            for scale in scales
+        }
+        fine_mask = (geometry.fine_weight > 0).float()
+        statics = self._regional_statics(batch.statics, geometry.fine_weight)
+        fine = self.fusion(batch.bands, torch.cat([statics, batch.background, smap["10km"]], 1)) * fine_mask
+        return Front(self.dropout(fine), background, smap)
+
+    def answer(self, answer: Answer, scale: str, features: Tensor, front: Front) -> None:
+        """Add a scale's field: gates of the innovations, residual and log-variance come from the shared head.
+
+        Parameters
+        ----------
+        answer : Answer
+        scale : str
+        features : Tensor (batch, channel, y, x)
+        front : Front
+        """
+        heads = self.spec.heads
+        out = self.head(features).float()
+        gates, residual, log_variance = out[:, :heads], out[:, heads : heads + 1], out[:, heads + 1 :]
+        innovation = (gates * front.smap[scale][:, :heads]).sum(1, keepdim=True)
+        answer.mean[scale] = front.background[scale] + innovation + residual
+        answer.log_variance[scale] = log_variance.clamp(*LOG_VARIANCE)
+
+    def _regional_statics(self, statics: Tensor, weight: Tensor) -> Tensor:
+        """Static fields averaged over the region around each pixel; the season as it is.
+
+        Footprints do not judge lasting detail inside themselves, and over a region moisture and height may go together
+        the other way round than they do within a valley: a net that sees lasting fine detail makes up its effect.
+        The background brings the lasting fine pattern instead.
+        """
+        fields, season = statics[:, :-SEASON], statics[:, -SEASON:]
+        regional = box_mean(torch.where(weight > 0, fields, 0.0), weight, self.regional_radius)
+        return torch.cat([regional, season], 1)
+
+    def _against(self, analysed: Tensor, background: Tensor) -> Tensor:
+        """Values of the heads as differences from the background at the time of the answer."""
+        innovations, values, confidence = analysed.split(self.spec.heads, 1)
+        share = 1 - torch.exp(-confidence)
+        return torch.cat([innovations, values - share * background, confidence], 1)
