@@ -137,7 +137,7 @@ def commit(root: Path = SOURCE_ROOT) -> str:
 
 
 def of_product(
-    config_hash: str, checkpoint: str | Path, weights: str | Path, manifests: Iterable[str | Path]
+    config_hash: str, checkpoint: str | Path, weights: str | Path, manifests: Iterable[str | Path], model: str
 ) -> dict[str, str]:
     """What a product says of its making: the global attributes that :mod:`pscnet.product` asks for.
 
@@ -147,6 +147,8 @@ def of_product(
     checkpoint, weights : path
     manifests : iterable of path
         Manifests of the raw files behind the month; the hash does not depend on their order.
+    model : str
+        Name of the net.
     """
     import netCDF4  # only here: the workflow imports this module for every plan
 
@@ -156,6 +158,7 @@ def of_product(
         "version": __version__,
         "commit": commit(),
         "config_hash": config_hash,
+        "model": model,
         "checkpoint_hash": hash_file(checkpoint),
         "weight_engine": engine,
         "manifests_hash": digest(sorted(hash_file(path) for path in manifests)),

@@ -88,12 +88,13 @@ def test_a_product_says_where_it_comes_from(tmp_path):
 
     def record(*names):
         manifests = [tmp_path / name for name in names]
-        return provenance.of_product("abc", tmp_path / "checkpoint", tmp_path / "weights.nc", manifests)
+        return provenance.of_product("abc", tmp_path / "checkpoint", tmp_path / "weights.nc", manifests, "mlp")
 
     made = record("one.json", "two.json")
     assert (made["version"], made["config_hash"], made["weight_engine"]) == (__version__, "abc", "exact")
     assert made == record("two.json", "one.json")
     assert made["manifests_hash"] != record("one.json")["manifests_hash"]
+    assert made["model"] == "mlp"
 
 
 def test_commit_outside_of_a_checkout(tmp_path):

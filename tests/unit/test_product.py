@@ -227,6 +227,15 @@ def test_compliance_checker_would_have_something_to_say(tmp_path) -> None:
     assert report["acdd:1.3"]["scored_points"] < report["acdd:1.3"]["possible_points"]
 
 
+def test_the_source_names_the_net(south, tmp_path) -> None:
+    other = deliver(tmp_path, GRIDS["tiny"], provenance=PROVENANCE | {"model": "unet"})
+    for path, net in ((south, "PSCNet"), (other, "U-Net")):
+        with netCDF4.Dataset(path) as nc:
+            assert nc.source == f"SMAP L3 passive soil moisture (SPL3SMP) and ERA5-Land, merged by {net}"
+    with netCDF4.Dataset(other) as nc:
+        assert nc.model == "unet"
+
+
 def test_attributes_say_where_it_comes_from(south) -> None:
     with netCDF4.Dataset(south) as nc:
         for name, value in PROVENANCE.items():

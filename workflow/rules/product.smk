@@ -27,6 +27,7 @@ rule product_month:
     params:
         run="{run}",
         month="{month}",
+        model=PLAN.config.model.name,
         fine=PLAN.grids["fine"],
         dtype=PLAN.config.product.dtype,
         attributes=PLAN.section("product", without=["dtype"]),

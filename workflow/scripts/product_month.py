@@ -19,6 +19,7 @@ with log_to(snakemake.log[0]):
             checkpoint=snakemake.input.checkpoint,
             weights=snakemake.input.weights,
             manifests=snakemake.input.manifests,
+            model=snakemake.params.model,
         ),
         simulated=snakemake.params.simulated,
     )

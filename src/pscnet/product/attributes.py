@@ -12,6 +12,7 @@ import pandas as pd
 from ..checks import geo_transform
 from ..grids import Grid
 from ..timeaxis import STEP_HOURS, month_stamps
+from ..variables import NET_TITLES
 
 #: Layer that a retrieval at L band represents [m]: centre, top, bottom.
 DEPTH = (0.025, 0.0, 0.05)
@@ -43,7 +44,7 @@ ACKNOWLEDGEMENT = (
     "Contains modified Copernicus Climate Change Service information {year}. "
     "SMAP data are from NASA through the NSIDC DAAC."
 )
-SOURCE = "SMAP L3 passive soil moisture (SPL3SMP) and ERA5-Land, merged by PSCNet"
+SOURCE = "SMAP L3 passive soil moisture (SPL3SMP) and ERA5-Land, merged by {net}"
 SIMULATED = "SIMULATED (made from a simulated region, with no observation in it): "
 
 
@@ -97,7 +98,8 @@ def global_attributes(
     clash = sorted(set(computed) & set(attributes))
     if clash:
         raise ProductError(f"product attribute {', '.join(clash)}: expected none, it is computed; remove it")
-    merged = {**_defaults(attributes, run, month, simulated), **attributes}
+    model = provenance.get("model", "pscnet")
+    merged = {**_defaults(attributes, run, month, simulated, model), **attributes}
     if simulated:
         for name in ("title", "summary", "source"):
             merged[name] = SIMULATED + merged[name]
@@ -105,7 +107,7 @@ def global_attributes(
     return {name: value if isinstance(value, float) else str(value) for name, value in merged.items()}
 
 
-def _defaults(attributes: Mapping[str, str], run: str, month: str, simulated: bool) -> dict[str, str]:
+def _defaults(attributes: Mapping[str, str], run: str, month: str, simulated: bool, model: str) -> dict[str, str]:
     """ACDD attributes that follow from the required ones or are the same for every product of this package."""
     defaults = {
         "summary": SUMMARY,
@@ -115,7 +117,7 @@ def _defaults(attributes: Mapping[str, str], run: str, month: str, simulated: bo
         "standard_name_vocabulary": "CF Standard Name Table v93",
         "naming_authority": ".".join(reversed((urlparse(attributes["creator_url"]).hostname or "local").split("."))),
         "cdm_data_type": "Grid",
-        "source": SOURCE,
+        "source": SOURCE.format(net=NET_TITLES[model]),
         "processing_level": "Level 4: model-assisted analysis of Level 3 retrievals",
         "comment": COMMENT,
         "references": REFERENCES,

@@ -30,7 +30,6 @@ STYLES: dict[str, dict[str, Any]] = {
     "optimal_interpolation": {"color": "#CC79A7", "linestyle": ":"},
 }
 
-_LABELS = {**METHODS, "truth": "truth"}
 _UNIT = "m³ m⁻³"
 _NOTHING = "#d9d9d9"
 
@@ -43,13 +42,17 @@ def write_figures(
     document: Mapping[str, Any],
     colormap: str,
     value_range: tuple[float, float],
+    net: str,
 ) -> dict[str, Path]:
-    """Write ``map.png``, ``series.png`` and ``scores.png`` into ``folder``; return their paths by name."""
+    """Write ``map.png``, ``series.png`` and ``scores.png`` into ``folder``; return their paths by name.
+
+    ``net`` is the name for people of what made the product.
+    """
     step = best_step(month, retrievals)
     made = {
-        "map": draw_maps(month, retrievals, step, colormap, value_range),
-        "series": draw_series(series),
-        "scores": draw_scores(document),
+        "map": draw_maps(month, retrievals, step, colormap, value_range, net),
+        "series": draw_series(series, net),
+        "scores": draw_scores(document, net),
     }
     paths = {name: folder / f"{name}.png" for name in made}
     for name, figure in made.items():
@@ -57,6 +60,10 @@ def write_figures(
         with replacing(paths[name]) as part:
             figure.savefig(part, dpi=110, facecolor="white", metadata={"Software": None})
     return paths
+
+
+def _label(method: str, net: str) -> str:
+    return f"{net} (product)" if method == PRODUCT else METHODS.get(method, method)
 
 
 def best_step(month: Month, retrievals: Retrievals) -> int:
@@ -67,7 +74,7 @@ def best_step(month: Month, retrievals: Retrievals) -> int:
 
 
 def draw_maps(
-    month: Month, retrievals: Retrievals, step: int, colormap: str, value_range: tuple[float, float]
+    month: Month, retrievals: Retrievals, step: int, colormap: str, value_range: tuple[float, float], net: str
 ) -> Figure:
     """SMAP at 36 km, the product and its uncertainty at one step."""
     box = edges(month.lat), edges(month.lon)
@@ -83,7 +90,7 @@ def draw_maps(
     mesh = axes[1].pcolormesh(box[1], box[0], month.moisture[step], **soil)
     spread = axes[2].pcolormesh(box[1], box[0], month.sigma[step], cmap="Purples", vmin=0, rasterized=True)
     when = np.datetime_as_string(month.times[step], unit="m").replace("T", " ")
-    titles = ("SMAP, 36 km, last 3 days", f"PSCNet, 10 km, {when} UTC", "PSCNet, one standard deviation")
+    titles = ("SMAP, 36 km, last 3 days", f"{net}, 10 km, {when} UTC", f"{net}, one standard deviation")
     for axis, title in zip(axes, titles, strict=True):
         axis.set(title=title, xlim=(box[1][0], box[1][-1]), ylim=(box[0][-1], box[0][0]), aspect=aspect)
         axis.set_facecolor(_NOTHING)
@@ -95,7 +102,7 @@ def draw_maps(
     return figure
 
 
-def draw_series(series: xr.Dataset) -> Figure:
+def draw_series(series: xr.Dataset, net: str) -> Figure:
     """Product with its band, references, SMAP retrievals and, on the twin, the truth at each place."""
     count = series.sizes["place"]
     figure = Figure(figsize=(12, 2.3 * count + 0.6), layout="constrained")
@@ -107,7 +114,7 @@ def draw_series(series: xr.Dataset) -> Figure:
         for name, style in STYLES.items():
             if name in series:
                 wide = 1.4 if name in (PRODUCT, "truth") else 0.9
-                axis.plot(times, series[name].values[place], label=_LABELS[name], linewidth=wide, **style)
+                axis.plot(times, series[name].values[place], label=_label(name, net), linewidth=wide, **style)
         axis.plot(
             series["smap_time"].values[place], series["smap"].values[place], "o", markersize=4,
             markerfacecolor="white", markeredgecolor="#333333", label="SMAP retrieval",
@@ -124,7 +131,7 @@ def draw_series(series: xr.Dataset) -> Figure:
     return figure
 
 
-def draw_scores(document: Mapping[str, Any]) -> Figure:
+def draw_scores(document: Mapping[str, Any], net: str) -> Figure:
     """Bars of the main scores of each method and, on the twin, skill by hour of the day."""
     truth: Mapping[str, Any] = document.get("truth_10km", {})
     rows = truth or document["satellite_36km"]
@@ -136,7 +143,7 @@ def draw_scores(document: Mapping[str, Any]) -> Figure:
     figure = Figure(figsize=(12, 3.4), layout="constrained")
     axes = figure.subplots(1, len(panels) + bool(truth))
     for axis, (score, title) in zip(axes, panels, strict=False):
-        _bars(axis, rows, score, title, first=axis is axes[0])
+        _bars(axis, rows, score, title, net if axis is axes[0] else None)
     if truth:
         hours = np.arange(0, 24, 3)
         for method, lines in document["by_hour"].items():
@@ -150,12 +157,13 @@ def draw_scores(document: Mapping[str, Any]) -> Figure:
     return figure
 
 
-def _bars(axis: Axes, rows: Mapping[str, Mapping[str, Any]], score: str, title: str, first: bool) -> None:
+def _bars(axis: Axes, rows: Mapping[str, Mapping[str, Any]], score: str, title: str, net: str | None) -> None:
+    """Bars of one score; the methods are named where ``net`` is given."""
     methods = list(rows)[::-1]
     values = [rows[m].get(score) for m in methods]
     drawn = [0.0 if v is None or not math.isfinite(v) else v for v in values]
     axis.barh(range(len(methods)), drawn, color=[STYLES[m]["color"] for m in methods], height=0.65)
-    axis.set_yticks(range(len(methods)), [METHODS[m] if first else "" for m in methods])
+    axis.set_yticks(range(len(methods)), [_label(m, net) if net else "" for m in methods])
     for row, (value, size) in enumerate(zip(values, drawn, strict=True)):
         text = "no detail" if value is None and "subpixel" in score else "–" if value is None else f"{value:.3f}"
         axis.annotate(text, (max(size, 0), row), (3, 0), textcoords="offset points", va="center", fontsize=9)

@@ -30,6 +30,7 @@ from pscnet.report.inputs import (
 from pscnet.report.packing import pack_plain, pack_within, quantise
 from pscnet.report.tables import number, score_tables, targets_table, tiles
 from pscnet.sources.atomic import replacing
+from pscnet.variables import NET_TITLES
 
 #: Largest page [bytes], and the share of it that the fields may take.
 PAGE_LIMIT = 15_000_000
@@ -40,7 +41,7 @@ SCRIPTS = ("decode.js", "maps.js", "charts.js", "page.js")
 
 #: Names of series, in the order of the legend.
 SERIES = {
-    "pscnet": "PSCNet, 10 km",
+    "pscnet": "{net}, 10 km",
     "truth": "truth",
     "era5_land": "ERA5-Land, raw",
     "era5_land_rescaled": "ERA5-Land, rescaled",
@@ -106,8 +107,10 @@ def write_page(
     document = json.loads(Path(scores).read_text(encoding="utf-8"))
     with xr.open_dataset(places) as opened:
         series = opened.load()
-    drawn = write_figures(Path(figures), month, retrievals, series, document, colormap, value_range)
+    net = NET_TITLES[summary.get("model", {}).get("name", "pscnet")]
+    drawn = write_figures(Path(figures), month, retrievals, series, document, colormap, value_range, net)
     data = _map_data(month, retrievals, colormap, value_range)
+    data["net"], data["names"] = net, {name: title.format(net=net) for name, title in SERIES.items()}
     data["places"] = _place_data(series)
     data["curve"] = curve
     text = _render(data, document, summary, found, drawn, Path(product).name)
@@ -157,7 +160,6 @@ def _map_data(month: Month, retrievals: Retrievals, colormap: str, value_range: 
         },
         "colours": _colours(colormap),
         "sigmaColours": _colours("Purples"),
-        "names": SERIES,
     }
 
 
@@ -222,7 +224,8 @@ def _render(
         summary={key: value for key, value in summary.items() if key not in ("title", "run")},
         product=product,
         tiles=tiles(document),
-        tables=score_tables(document),
+        net=data["net"],
+        tables=score_tables(document, data["net"]),
         targets=targets_table(document),
         coverage=document["coverage"],
         test_days=document["test_days"],

@@ -47,8 +47,11 @@ _TABLES: dict[str, tuple[str, str, list[tuple[str, str, str]]]] = {
 }
 
 
-def score_tables(document: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Tables ready for the page: title, note, headings and rows of (name, [(text, is best)])."""
+def score_tables(document: Mapping[str, Any], net: str) -> list[dict[str, Any]]:
+    """Tables ready for the page: title, note, headings and rows of (name, [(text, is best)]).
+
+    ``net`` is the name for people of what made the product.
+    """
     made = []
     for key, (title, note, columns) in _TABLES.items():
         rows: Mapping[str, Mapping[str, Any]] = document.get(key, {})
@@ -57,7 +60,7 @@ def score_tables(document: Mapping[str, Any]) -> list[dict[str, Any]]:
         best = {score: _best(rows, score, better) for score, _, better in columns}
         body = [
             {
-                "name": METHODS.get(method, method),
+                "name": f"{net} (product)" if method == PRODUCT else METHODS.get(method, method),
                 "ours": method == PRODUCT,
                 "cells": [(_text(row, score), method == best[score]) for score, _, _ in columns],
             }

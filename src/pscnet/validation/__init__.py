@@ -12,7 +12,7 @@ class ScoreError(ValueError):
     """Files that cannot be scored; the message says which, what was expected, what was found and what to do."""
 
 
-#: The product's name among the methods of a table.
+#: The product's name among the methods of a table, whichever net made it.
 PRODUCT = "pscnet"
 
 #: Interpolated SMAP, the reference that the targets are measured against.
@@ -26,7 +26,7 @@ OPTIMAL = "optimal_interpolation"
 
 #: Methods of every table, in its order, with their names for people.
 METHODS: dict[str, str] = {
-    PRODUCT: "PSCNet (product)",
+    PRODUCT: "product",
     "era5_land": "ERA5-Land, raw",
     "era5_land_rescaled": "ERA5-Land, rescaled to SMAP",
     INTERPOLATED: "SMAP, interpolated",

@@ -14,6 +14,7 @@ from pscnet.losses import area_average_loss, footprint_means
 from pscnet.nets import NETS, NetSpec, UnknownNetError, make_net
 from pscnet.nets.frame import SCALES
 from pscnet.samples.geometry import cell_share, make_tiles
+from pscnet.variables import NET_TITLES
 from tests.unit.nets.world import TinyRegion, cut, random_batch, small_net
 
 
@@ -189,4 +190,4 @@ def test_an_unknown_name_gives_the_nearest():
 
 
 def test_the_configuration_knows_every_net():
-    assert get_args(config.NetName) == tuple(NETS)
+    assert get_args(config.NetName) == tuple(NETS) == tuple(NET_TITLES)

@@ -184,6 +184,16 @@ def browser() -> str:
     return found
 
 
+def test_the_page_names_the_net_that_made_the_product(page, arguments, tmp_path):
+    other = {"page": tmp_path / "report.html", "figures": tmp_path, "summary": SUMMARY | {"model": {"name": "unet"}}}
+    text = write_page(**arguments | other).read_text(encoding="utf-8")
+    for shown in ("U-Net (product)", '<option value="pscnet">U-Net, 10 km</option>'):
+        assert shown in text
+        assert shown.replace("U-Net", "PSCNet") in page
+        assert shown.replace("U-Net", "PSCNet") not in text
+    assert (_data(text)["net"], _data(text)["names"]["pscnet"]) == ("U-Net", "U-Net, 10 km")
+
+
 def test_the_page_runs_in_a_browser(page, arguments, browser, tmp_path):
     result = _open(browser, arguments["page"], tmp_path / "profile")
     assert 'data-ready="true"' in result.stdout, result.stderr[-2000:]

@@ -220,7 +220,7 @@ class Maps {
     const code = this.codeAt("pscnet", this.step), value = decode(code, data.high);
     const sigma = decode(this.codeAt("sigma", this.step), data.sigmaHigh);
     if (value === null) parts.push(code === FROZEN ? "frozen, no value" : "no value");
-    else parts.push(`PSCNet ${value.toFixed(3)} ± ${sigma === null ? "–" : sigma.toFixed(3)} m³ m⁻³`);
+    else parts.push(`${data.net} ${value.toFixed(3)} ± ${sigma === null ? "–" : sigma.toFixed(3)} m³ m⁻³`);
     const cell = this.coarseCell(), found = cell === null ? null : this.newest(cell);
     const age = found ? Math.abs(found[1]) < 1.5 ? "at this step" : `${Math.round(found[1])} h ago` : "";
     parts.push(found ? `SMAP ${decode(found[0], data.high).toFixed(3)}, ${age}` : "SMAP: none in 3 days");
