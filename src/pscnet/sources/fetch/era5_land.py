@@ -7,12 +7,9 @@ allows, instants and accumulations apart. The manifest is written when all is th
 from __future__ import annotations
 
 import logging
-import threading
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from queue import Empty, SimpleQueue
 from typing import Any, Literal, TextIO
 
 from pscnet.sources import SourceError
@@ -21,6 +18,7 @@ from pscnet.sources.fetch import RefusedError, TooLargeError
 from pscnet.sources.fetch.cds import Context, fetch_request
 from pscnet.sources.fetch.cds_state import State
 from pscnet.sources.fetch.credentials import cds_account
+from pscnet.sources.fetch.crew import alone, work_off
 from pscnet.sources.fetch.era5_check import Content, check
 from pscnet.sources.fetch.era5_requests import (
     Cell,
@@ -36,12 +34,10 @@ from pscnet.sources.fetch.era5_requests import (
     without,
 )
 from pscnet.sources.fetch.ledger import Ledger, Record, write_manifest
-from pscnet.sources.fetch.locks import exclusive
 from pscnet.sources.fetch.parts import discard
 from pscnet.sources.fetch.progress import Progress
 from pscnet.sources.fetch.secrets import guarded
 from pscnet.sources.fetch.settings import Settings
-from pscnet.sources.fetch.slots import slot
 from pscnet.sources.formats import kind_of
 
 LOG = logging.getLogger(__name__)
@@ -162,7 +158,8 @@ class _Errands:
 
     def records(self) -> list[Record]:
         """The records of the files that together fulfil the wish, fetching what is missing."""
-        with self._alone():
+        lock = self._hidden / "requests" / f"{self._wish.title.replace(' ', '_')}.lock"
+        with alone(lock, self._wish.title, self._screen):
             missing = self._missing()
             if missing:
                 self._fetch(missing)
@@ -170,20 +167,6 @@ class _Errands:
                     raise AssertionError(f"{self._wish.title}: files are missing although all were fetched")
             self._clean()
             return self._chosen()
-
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
-        """One process at a time fetches the same files."""
-        path = self._hidden / "requests" / f"{self._wish.title.replace(' ', '_')}.lock"
-
-        def tell(_: str) -> None:
-            text = f"{self._wish.title}: another process is fetching it; waiting for that"
-            LOG.info("%s", text)
-            if self._screen is not None:
-                print(text, file=self._screen, flush=True)
-
-        with exclusive(path, note=tell):
-            yield
 
     def _good(self, area: Sequence[float]) -> list[Record]:
         """Good files whose box holds the one asked for."""
@@ -230,44 +213,12 @@ class _Errands:
         account = cds_account()
         with Progress(self._wish.title, len(missing), self._screen) as progress:
             context = Context(self._ledger, self._settings, account, progress)
-            queue: SimpleQueue[tuple[str, Request]] = SimpleQueue()
-            for errand in missing:
-                queue.put(errand)
-            errors: list[Exception] = []
-            # Daemons: an interrupted process does not wait for the queue of the service.
-            threads = [
-                threading.Thread(target=self._work, args=(context, queue, errors), daemon=True)
-                for _ in range(min(len(missing), self._settings.requests_at_once))
-            ]
-            try:
-                for thread in threads:
-                    thread.start()
-                for thread in threads:
-                    while thread.is_alive():
-                        thread.join(1.0)
-            except BaseException:
-                context.stop.set()
-                raise
-        for error in errors[1:]:
-            LOG.error("%s", error)
-        if errors:
-            raise errors[0]
+            slots = (self._hidden / "slots", "cds", self._settings.requests_at_once)
 
-    def _work(self, context: Context, queue: SimpleQueue, errors: list[Exception]) -> None:
-        """Fetch one request after the other until none is left."""
-        while not context.stop.is_set():
-            try:
-                stem, request = queue.get_nowait()
-            except Empty:
-                return
-            try:
-                stop, note = context.stop.is_set, context.progress.note
-                with slot(self._hidden / "slots", "cds", self._settings.requests_at_once, note, stop):
-                    if stop():  # what another thread met while this one waited
-                        return
-                    for half in self._bring(context, stem, request):
-                        queue.put((stem, half))
-            except Exception as error:  # raised again where the threads are joined
+            def bring(errand: tuple[str, Request]) -> list[tuple[str, Request]]:
+                return [(errand[0], half) for half in self._bring(context, *errand)]
+
+            def meet(error: Exception, errors: list[Exception]) -> None:
                 if isinstance(error, RefusedError):
                     errors.insert(0, error)
                     context.stop.set()
@@ -275,6 +226,8 @@ class _Errands:
                     LOG.info("%s", error)  # it was stopped for the error that is told
                 else:
                     errors.append(error)
+
+            work_off(missing, bring, meet, slots, context.stop, progress.note)
 
     def _bring(self, context: Context, stem: str, request: Request) -> tuple[Request, ...]:
         """Bring one request's file into the archive; its halves, to be brought, where the service wants it so."""

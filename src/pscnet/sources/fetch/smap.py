@@ -13,23 +13,21 @@ import os
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from queue import Empty, SimpleQueue
 from typing import Any, TextIO
 
 from pscnet.grids import ease2_grid
 from pscnet.sources import SourceError
 from pscnet.sources.atomic import replacing
 from pscnet.sources.fetch import DamagedError, FetchError, failure
+from pscnet.sources.fetch.crew import alone, work_off
 from pscnet.sources.fetch.crop import covers, crop, origin_of, window_of
 from pscnet.sources.fetch.earthdata import Earthdata
 from pscnet.sources.fetch.granules import OF_SOURCE, Granule, believe, expected, explain, missing, releases, when_of
 from pscnet.sources.fetch.ledger import Ledger, Record, write_manifest
-from pscnet.sources.fetch.locks import exclusive
 from pscnet.sources.fetch.parts import discard
 from pscnet.sources.fetch.progress import Progress
 from pscnet.sources.fetch.secrets import guarded
 from pscnet.sources.fetch.settings import Settings
-from pscnet.sources.fetch.slots import slot
 from pscnet.sources.fetch.smap_arrival import (
     AbsentError,
     Arrival,
@@ -126,9 +124,8 @@ class _Errands:
 
     def records(self) -> dict[str, Record]:
         """The record of each day or time that the provider has, fetching what is missing."""
-        with exclusive(
-            self._hidden / "slots" / f"{self.product.name}_{self._month}.lock", self._stop.is_set, self._waits
-        ):
+        lock = self._hidden / "slots" / f"{self.product.name}_{self._month}.lock"
+        with alone(lock, self._title, self._screen, self._stop.is_set):
             there = self._good()
             if len(there) < len(self._wanted):
                 try:
@@ -145,13 +142,6 @@ class _Errands:
             if self._screen is not None:
                 print(said, file=self._screen, flush=True)
         return there
-
-    def _waits(self, _: str) -> None:
-        """Tell that another process is at the same month."""
-        text = f"{self._title}: another process is fetching it; waiting for that"
-        logger.info("%s", text)
-        if self._screen is not None:
-            print(text, file=self._screen, flush=True)
 
     @property
     def _folder(self) -> Path:
@@ -218,47 +208,21 @@ class _Errands:
 
     def _download(self, earthdata: Earthdata, wanted: Sequence[list[Granule]], progress: Progress) -> None:
         """Fetch in a few threads; a granule that is damaged at the provider does not keep the others away."""
-        queue: SimpleQueue[list[Granule]] = SimpleQueue()
-        for granules in wanted:
-            queue.put(granules)
-        errors: list[Exception] = []
+        slots = (self._hidden / "slots", "earthdata", self._settings.downloads_at_once)
 
-        def work() -> None:
-            while not self._stop.is_set():
-                try:
-                    granules = queue.get_nowait()
-                except Empty:
-                    return
-                try:
-                    stop, count = self._stop.is_set, self._settings.downloads_at_once
-                    with slot(self._hidden / "slots", "earthdata", count, progress.note, stop):
-                        if not stop():  # what another thread met while this one waited
-                            self._bring_best(earthdata, granules, progress)
-                except (DamagedError, AbsentError) as error:
-                    errors.append(error)
-                except Exception as error:  # raised again where the threads are joined
-                    if not self._stop.is_set():
-                        errors.insert(0, error)
-                    self._stop.set()
+        def bring(granules: list[Granule]) -> tuple[()]:
+            self._bring_best(earthdata, granules, progress)
+            return ()
 
-        # Daemons: an interrupted process does not wait for its downloads.
-        threads = [
-            threading.Thread(target=work, daemon=True)
-            for _ in range(min(len(wanted), self._settings.downloads_at_once))
-        ]
-        try:
-            for thread in threads:
-                thread.start()
-            for thread in threads:
-                while thread.is_alive():
-                    thread.join(1.0)
-        except BaseException:
+        def meet(error: Exception, errors: list[Exception]) -> None:
+            if isinstance(error, DamagedError | AbsentError):
+                errors.append(error)
+                return
+            if not self._stop.is_set():
+                errors.insert(0, error)
             self._stop.set()
-            raise
-        for error in errors[1:]:
-            logger.error("%s", error)
-        if errors:
-            raise errors[0]
+
+        work_off(wanted, bring, meet, slots, self._stop, progress.note)
 
     def _bring_best(self, earthdata: Earthdata, granules: Sequence[Granule], progress: Progress) -> None:
         """Bring the best granule of a day; where it is damaged or gone at the provider, the next best one."""
