@@ -52,7 +52,7 @@ def prove(config: Config, screen: TextIO) -> int:
 def _archive(ledger: Ledger, proven: dict[Path, str], screen: TextIO) -> int:
     """Hash the files of the ledger; returns how many were bad, and adds the good ones to ``proven``."""
     total, size, bad = 0, 0, 0
-    for file in sorted((ledger.archive / ".fetch" / "files").glob("*/*.json")):
+    for file in sorted((ledger.hidden / "files").glob("*/*.json")):
         source, month = file.parent.name, file.stem
         before = ledger.records(source, month)
         try:

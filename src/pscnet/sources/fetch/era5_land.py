@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any, Literal, TextIO
 
 from pscnet.sources import SourceError
-from pscnet.sources.atomic import replacing
 from pscnet.sources.fetch import RefusedError, TooLargeError
 from pscnet.sources.fetch.cds import Context, fetch_request
 from pscnet.sources.fetch.cds_state import State
@@ -36,6 +35,7 @@ from pscnet.sources.fetch.era5_requests import (
 from pscnet.sources.fetch.ledger import Ledger, Record, write_manifest
 from pscnet.sources.fetch.parts import discard
 from pscnet.sources.fetch.progress import Progress
+from pscnet.sources.fetch.repairs import write_down
 from pscnet.sources.fetch.secrets import guarded
 from pscnet.sources.fetch.settings import Settings
 from pscnet.sources.formats import kind_of
@@ -108,7 +108,7 @@ def fetch_month(
         wish = Wish(f"ERA5-Land {month}", month, names)
         records = _Errands(archive, wish, Settings.of(settings), screen).records()
         write_manifest(output, SOURCE, month, archive, records, variables=variables)
-        _write_state(state_file, state)
+        write_down(state_file, state)
 
 
 def fetch_edge(
@@ -141,12 +141,7 @@ def fetch_edge(
         wish = Wish(f"ERA5-Land {edge} step {stamp}", edge, {f"era5_land_{edge}_{stamp}": request})
         records = _Errands(archive, wish, Settings.of(settings), screen).records()
         write_manifest(output, SOURCE, None, archive, records, variables=variables)
-        _write_state(state_file, state)
-
-
-def _write_state(path: str | Path, state: object) -> None:
-    with replacing(path) as part:
-        part.write_text(f"{state}\n", encoding="utf-8")
+        write_down(state_file, state)
 
 
 class _Errands:
@@ -154,7 +149,7 @@ class _Errands:
 
     def __init__(self, archive: str | Path, wish: Wish, settings: Settings, screen: TextIO | None) -> None:
         self._ledger, self._wish, self._settings, self._screen = Ledger(archive), wish, settings, screen
-        self._hidden = self._ledger.archive / ".fetch"
+        self._hidden = self._ledger.hidden
 
     def records(self) -> list[Record]:
         """The records of the files that together fulfil the wish, fetching what is missing."""

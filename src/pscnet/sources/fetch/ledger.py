@@ -44,6 +44,11 @@ class Ledger:
     def __init__(self, archive: str | Path) -> None:
         self.archive = Path(archive)
 
+    @property
+    def hidden(self) -> Path:
+        """The folder of records, locks, CDS requests and unfinished downloads, which no inventory looks into."""
+        return self.archive / ".fetch"
+
     def records(self, source: str, month: str) -> list[Record]:
         """The records of one month as they stand, in the order of their paths; files are not looked at."""
         return read(self._file(source, month))
@@ -209,7 +214,7 @@ class Ledger:
 
     def part(self, name: str) -> Path:
         """Where the download called ``name`` grows until it is whole and verified."""
-        folder = self.archive / ".fetch" / "parts"
+        folder = self.hidden / "parts"
         folder.mkdir(parents=True, exist_ok=True)
         return folder / f"{name}.part"
 
@@ -253,7 +258,7 @@ class Ledger:
         return replace(record, mtime_ns=stat.st_mtime_ns), None
 
     def _file(self, source: str, month: str) -> Path:
-        return self.archive / ".fetch" / "files" / source / f"{month}.json"
+        return self.hidden / "files" / source / f"{month}.json"
 
     @contextmanager
     def _locked(self, source: str, month: str) -> Iterator[Path]:

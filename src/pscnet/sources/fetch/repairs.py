@@ -11,6 +11,7 @@ from pathlib import Path
 
 from pscnet.sources import SourceError
 from pscnet.sources import manifest as manifests
+from pscnet.sources.atomic import replacing
 from pscnet.sources.fetch.ledger import Ledger
 
 
@@ -47,6 +48,12 @@ def planned(counter: str | Path, manifest: str | Path, archive: str | Path, sour
         return number if _undisturbed(manifest, ledger, source, month) else number + 1
     except (SourceError, OSError):  # a file is gone, or cannot be read: the job will say so
         return number + 1
+
+
+def write_down(counter: str | Path, number: object) -> None:
+    """Keep the planned number: what a month's job does last."""
+    with replacing(counter) as part:
+        part.write_text(f"{number}\n", encoding="utf-8")
 
 
 def _number(counter: Path) -> int:

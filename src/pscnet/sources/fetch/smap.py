@@ -17,7 +17,6 @@ from typing import Any, TextIO
 
 from pscnet.grids import ease2_grid
 from pscnet.sources import SourceError
-from pscnet.sources.atomic import replacing
 from pscnet.sources.fetch import DamagedError, FetchError, failure
 from pscnet.sources.fetch.crew import alone, work_off
 from pscnet.sources.fetch.crop import covers, crop, origin_of, window_of
@@ -26,6 +25,7 @@ from pscnet.sources.fetch.granules import OF_SOURCE, Granule, believe, expected,
 from pscnet.sources.fetch.ledger import Ledger, Record, write_manifest
 from pscnet.sources.fetch.parts import discard
 from pscnet.sources.fetch.progress import Progress
+from pscnet.sources.fetch.repairs import write_down
 from pscnet.sources.fetch.secrets import guarded
 from pscnet.sources.fetch.settings import Settings
 from pscnet.sources.fetch.smap_arrival import (
@@ -95,8 +95,7 @@ def fetch_month(
         records = errands.records()
         lacking = missing(errands.product, month, list(records))
         write_manifest(output, source, month, archive, records.values(), missing=lacking)
-        with replacing(state_file) as part:
-            part.write_text(f"{state}\n", encoding="utf-8")
+        write_down(state_file, state)
 
 
 class _Errands:
@@ -119,7 +118,7 @@ class _Errands:
         self._window = ease2_grid(lat, lon, self.product.grid)
         self._title = f"{self.product.name} {month}"
         self._wanted = [when for when in expected(self.product, month) if when[:10] not in settings.without]
-        self._hidden = self._ledger.archive / ".fetch"
+        self._hidden = self._ledger.hidden
         self._stop = threading.Event()
 
     def records(self) -> dict[str, Record]:

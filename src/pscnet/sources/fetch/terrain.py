@@ -13,11 +13,11 @@ from pscnet.grids import Grid
 from pscnet.sections import is_address
 from pscnet.sources import complaint
 from pscnet.sources import manifest as manifests
-from pscnet.sources.atomic import replacing
 from pscnet.sources.elevation import open_elevation
 from pscnet.sources.fetch import DamagedError, RefusedError, failure
 from pscnet.sources.fetch.ledger import Ledger, Record, write_manifest
 from pscnet.sources.fetch.progress import Progress
+from pscnet.sources.fetch.repairs import write_down
 from pscnet.sources.fetch.secrets import public_url, redact
 from pscnet.sources.fetch.sessions import Session
 from pscnet.sources.fetch.settings import Settings
@@ -69,8 +69,7 @@ def fetch_terrain(
         write_manifest(output, SOURCE, None, archive, [record])
     else:
         _from_disk(Path(terrain), sha256, grid, output)
-    with replacing(state_file) as part:
-        part.write_text(f"{state}\n", encoding="utf-8")
+    write_down(state_file, state)
 
 
 def _from_disk(path: Path, sha256: str | None, grid: Grid, output: str | Path) -> None:
