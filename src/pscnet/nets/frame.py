@@ -204,7 +204,17 @@ class Net(nn.Module):
         raise NotImplementedError
 
     def forward(self, batch: Batch, geometry: Geometry) -> Answer:
-        """Fields at 36, 18 and 10 km."""
+        """Fields at 36, 18 and 10 km.
+
+        Parameters
+        ----------
+        batch : Batch
+        geometry : Geometry
+
+        Returns
+        -------
+        Answer
+        """
         raise NotImplementedError
 
     def front(self, batch: Batch, geometry: Geometry, scales: Iterable[str] = tuple(SCALES)) -> Front:

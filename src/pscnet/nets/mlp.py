@@ -55,17 +55,7 @@ class MLP(Net):
         return 0.0
 
     def forward(self, batch: Batch, geometry: Geometry) -> Answer:
-        """The 10 km field and its area averages at 36 and 18 km.
-
-        Parameters
-        ----------
-        batch : Batch
-        geometry : Geometry
-
-        Returns
-        -------
-        Answer
-        """
+        """The 10 km field and its area averages at 36 and 18 km; see :meth:`Net.forward`."""
         front, answer = self.front(batch, geometry, ["10km"]), Answer()
         self.answer(answer, "10km", self.blocks(front.fine), front)
         variance = answer.log_variance["10km"].exp()

@@ -47,17 +47,7 @@ class PSCNet(Net):
         return spatial + INTERPOLATION_REACH * (len(SCALES) - 1)
 
     def forward(self, batch: Batch, geometry: Geometry) -> Answer:
-        """Fields at 36, 18 and 10 km.
-
-        Parameters
-        ----------
-        batch : Batch
-        geometry : Geometry
-
-        Returns
-        -------
-        Answer
-        """
+        """Fields at 36, 18 and 10 km; see :meth:`Net.forward`."""
         front, answer = self.front(batch, geometry), Answer()
         fine = front.fine
         features = self.enter["36km"](torch.cat([geometry.to_coarse(fine), front.smap["36km"]], 1))

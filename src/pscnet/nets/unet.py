@@ -69,17 +69,7 @@ class UNet(Net):
         return spatial + INTERPOLATION_REACH * (len(SCALES) - 1)
 
     def forward(self, batch: Batch, geometry: Geometry) -> Answer:
-        """Fields at 36, 18 and 10 km.
-
-        Parameters
-        ----------
-        batch : Batch
-        geometry : Geometry
-
-        Returns
-        -------
-        Answer
-        """
+        """Fields at 36, 18 and 10 km; see :meth:`Net.forward`."""
         front, answer = self.front(batch, geometry), Answer()
         fine = self.down["10km"](front.fine, geometry.fine_weight)
         middle = self.down["18km"](geometry.to_middle(fine), geometry.middle_weight)
