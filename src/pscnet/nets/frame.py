@@ -4,6 +4,10 @@ A net stands between the two: it turns the fused features of :class:`Front` into
 every net sees the same channels and the same attention over SMAP, and answers in the same form::
 
     field = background + sum_h gate_h * innovation_h + residual
+
+Every net comes in two dresses (``NetSpec.dress``). ``own``: the above. ``literature``: as downscaling nets are usually
+made, ERA5-Land is all that a net sees, there is no background, and it is trained on the 36 km grid and applied on the
+10 km grid; then ``field = residual``.
 """
 
 from __future__ import annotations
@@ -28,6 +32,9 @@ SEASON = 2
 #: Coarse cells that interpolation of the heads' sums to finer grids reaches.
 INTERPOLATION_REACH = 2
 
+#: Features of the kriged innovation: the increment, and its standard deviation.
+KRIGED = 2
+
 #: Limits of a predicted log-variance, standardised.
 LOG_VARIANCE = (-8.0, 6.0)
 
@@ -51,6 +58,12 @@ class NetSpec:
     regional_km : float
         Size of the box over which static fields are averaged [km].
     dropout : float
+    dress : {"own", "literature"}
+        See the module.
+    kriged : bool
+        Whether the kriged innovation (:attr:`Batch.kriged`) is input: one more head.
+    sequence_days : int
+        Days of :attr:`Batch.sequence`; 0 for nets that read none.
     """
 
     name: str
@@ -64,6 +77,14 @@ class NetSpec:
     squeeze_km: float = 100.0
     regional_km: float = 100.0
     dropout: float = 0.1
+    dress: str = "own"
+    kriged: bool = False
+    sequence_days: int = 0
+
+    @property
+    def own(self) -> bool:
+        """Whether SMAP and the background are input, and SMAP's footprints the supervision."""
+        return self.dress == "own"
 
     def as_dict(self) -> dict:
         """JSON-ready."""
@@ -108,6 +129,11 @@ class Batch:
     background : Tensor (batch, 1, y, x)
     age, weight, value, innovation : Tensor (batch, slot, coarse y, coarse x)
         The SMAP retrievals around each step; see :class:`pscnet.nets.fusion.RetrievalAttention`.
+    kriged : Tensor (batch, 2, coarse y, coarse x), optional
+        Kriged innovation and its standard deviation.
+    sequence : Tensor (batch, day, 2 * predictors, y, x), optional
+        The last days of each predictor, oldest first, at the time of day of the answer: the values, then the means of
+        the 24 hours before. Only nets with :attr:`Net.sequence_days` read it.
     """
 
     bands: Tensor
@@ -117,6 +143,8 @@ class Batch:
     weight: Tensor
     value: Tensor
     innovation: Tensor
+    kriged: Tensor | None = None
+    sequence: Tensor | None = None
 
 
 @dataclass
@@ -141,8 +169,10 @@ class Front:
     fine : Tensor (batch, width, y, x)
         Fused features at 10 km, 0 under the mask.
     background : dict of scale name to Tensor (batch, 1, y, x)
-    smap : dict of scale name to Tensor (batch, 3 * heads, y, x)
-        Innovations, values against the background and confidences of the heads.
+        Empty in the literature's dress.
+    smap : dict of scale name to Tensor (batch, smap_features, y, x)
+        Innovations, values against the background and confidences of the heads; then the kriged innovation and its
+        standard deviation, where they are input. Empty in the literature's dress.
     """
 
     fine: Tensor
@@ -157,28 +187,41 @@ class Net(nn.Module):
     each scale.
     """
 
+    #: Whether the net reads :attr:`Batch.sequence`.
+    reads_sequence = False
+
     def __init__(self, spec: NetSpec) -> None:
         super().__init__()
         self.spec = spec
-        self.attention = RetrievalAttention(spec.heads, spec.window_days)
         self.regional_radius = max(1, round(spec.regional_km / SCALES["10km"] / 2))
-        extra = spec.statics + 1 + self.attention.features
+        self.heads = spec.heads if spec.own else 0
+        self.smap_features = 3 * self.heads + (KRIGED if spec.own and spec.kriged else 0)
+        extra = spec.statics + self.smap_features
+        if spec.own:
+            self.attention = RetrievalAttention(spec.heads, spec.window_days)
+            extra += 1
         self.fusion = BandFusion(spec.predictors, spec.bands, extra, spec.width)
         self.dropout = nn.Dropout(spec.dropout)
 
     def make_head(self, width: int) -> nn.Sequential:
-        """The head that all scales share; untrained, it averages the innovations of the attention heads.
+        """The head that all scales share.
+
+        Untrained, it averages the innovations of the attention heads; or takes the kriged innovation as it is, where
+        that is input.
 
         Parameters
         ----------
         width : int
             Channels of the features.
         """
-        heads = self.spec.heads
-        head = nn.Sequential(nn.Conv2d(width, width, 1), nn.GELU(), nn.Conv2d(width, heads + 2, 1))
+        kriged = self.smap_features > 3 * self.heads
+        head = nn.Sequential(nn.Conv2d(width, width, 1), nn.GELU(), nn.Conv2d(width, self.heads + kriged + 2, 1))
         nn.init.zeros_(head[2].weight)
-        bias = torch.zeros(heads + 2)
-        bias[:heads] = 0.5 / heads
+        bias = torch.zeros(self.heads + kriged + 2)
+        if kriged:
+            bias[self.heads] = 1.0
+        else:
+            bias[: self.heads] = 0.5 / max(self.heads, 1)
         head[2].bias = nn.Parameter(bias)
         return head
 
@@ -219,16 +262,23 @@ class Net(nn.Module):
 
     def front(self, batch: Batch, geometry: Geometry, scales: Iterable[str] = tuple(SCALES)) -> Front:
         """Fused features at 10 km; background and SMAP's features at ``scales``, the finest among them."""
-        with torch.autocast(batch.age.device.type, enabled=False):
-            sums, mass = self.attention(batch.age, batch.weight, batch.value, batch.innovation)
+        fine_mask = (geometry.fine_weight > 0).float()
+        if not self.spec.own:
+            fine = self.fusion(batch.bands * fine_mask, batch.statics * fine_mask) * fine_mask
+            return Front(self.dropout(fine), {}, {})
         spread = {"36km": lambda x: x, "18km": geometry.coarse_to_middle, "10km": geometry.coarse_to_fine}
         average = {"36km": geometry.to_coarse, "18km": geometry.to_middle, "10km": lambda x: x}
         background = {scale: average[scale](batch.background) for scale in scales}
+        with torch.autocast(batch.age.device.type, enabled=False):
+            sums, mass = self.attention(batch.age, batch.weight, batch.value, batch.innovation)
         smap = {
             scale: self._against(self.attention.analyse(spread[scale](sums), spread[scale](mass)), background[scale])
             for scale in scales
         }
-        fine_mask = (geometry.fine_weight > 0).float()
+        if self.spec.kriged:
+            if batch.kriged is None:
+                raise ValueError("the net reads kriged innovations (NetSpec.kriged), and the batch holds none")
+            smap = {scale: torch.cat([part, spread[scale](batch.kriged)], 1) for scale, part in smap.items()}
         statics = self._regional_statics(batch.statics, geometry.fine_weight)
         fine = self.fusion(batch.bands, torch.cat([statics, batch.background, smap["10km"]], 1)) * fine_mask
         return Front(self.dropout(fine), background, smap)
@@ -243,11 +293,13 @@ class Net(nn.Module):
         features : Tensor (batch, channel, y, x)
         front : Front
         """
-        heads = self.spec.heads
         out = self.head(features).float()
-        gates, residual, log_variance = out[:, :heads], out[:, heads : heads + 1], out[:, heads + 1 :]
-        innovation = (gates * front.smap[scale][:, :heads]).sum(1, keepdim=True)
-        answer.mean[scale] = front.background[scale] + innovation + residual
+        gates, residual, log_variance = out.split([out.shape[1] - 2, 1, 1], 1)
+        answer.mean[scale] = residual
+        if self.spec.own:
+            innovations = [front.smap[scale][:, : self.heads], front.smap[scale][:, 3 * self.heads :][:, :1]]
+            innovation = (gates * torch.cat(innovations, 1)).sum(1, keepdim=True)
+            answer.mean[scale] = front.background[scale] + innovation + residual
         answer.log_variance[scale] = log_variance.clamp(*LOG_VARIANCE)
 
     def _regional_statics(self, statics: Tensor, weight: Tensor) -> Tensor:
@@ -263,6 +315,6 @@ class Net(nn.Module):
 
     def _against(self, analysed: Tensor, background: Tensor) -> Tensor:
         """Values of the heads as differences from the background at the time of the answer."""
-        innovations, values, confidence = analysed.split(self.spec.heads, 1)
+        innovations, values, confidence = analysed.split(self.heads, 1)
         share = 1 - torch.exp(-confidence)
         return torch.cat([innovations, values - share * background, confidence], 1)

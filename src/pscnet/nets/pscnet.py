@@ -23,7 +23,7 @@ class PSCNet(Net):
         width = spec.width
         self.enter = nn.ModuleDict(
             {
-                "36km": nn.Conv2d(width + self.attention.features, width, 1),
+                "36km": nn.Conv2d(width + self.smap_features, width, 1),
                 "18km": nn.Conv2d(2 * width, width, 1),
                 "10km": nn.Conv2d(2 * width, width, 1),
             }
@@ -50,7 +50,8 @@ class PSCNet(Net):
         """Fields at 36, 18 and 10 km; see :meth:`Net.forward`."""
         front, answer = self.front(batch, geometry), Answer()
         fine = front.fine
-        features = self.enter["36km"](torch.cat([geometry.to_coarse(fine), front.smap["36km"]], 1))
+        coarse = [geometry.to_coarse(fine), *([front.smap["36km"]] if self.spec.own else [])]
+        features = self.enter["36km"](torch.cat(coarse, 1))
         features = self._space("36km", features, geometry.coarse_weight)
         self.answer(answer, "36km", features, front)
         features = self.enter["18km"](torch.cat([geometry.to_middle(fine), geometry.coarse_to_middle(features)], 1))
