@@ -20,9 +20,10 @@ ZONES: dict[str, dict[str, Any]] = {
     "semi-humid": {"color": "#0072B2", "linestyle": "-."},
 }
 _DAYS: dict[str, dict[str, Any]] = {
-    "unfrozen": {"color": "#000000", "linestyle": "-", "marker": "o", "label": "unfrozen dry days"},
-    "freeze_thaw": {"color": "#CC79A7", "linestyle": "--", "marker": "s", "label": "dry freeze-thaw days"},
-    "all": {"color": "#0072B2", "linestyle": ":", "marker": "", "label": "all days, rain and snow included"},
+    "unfrozen": {"color": "#000000", "linestyle": "-", "marker": "o", "label": "dry days, unfrozen"},
+    "freeze_thaw": {"color": "#CC79A7", "linestyle": "--", "marker": "s", "label": "dry days, partly frozen"},
+    "frozen": {"color": "#56B4E9", "linestyle": "-.", "marker": "^", "label": "dry days, frozen throughout"},
+    "all": {"color": "#0072B2", "linestyle": ":", "marker": "", "label": "all days"},
 }
 _WANTED = {"color": "#F0E442", "alpha": 0.45, "linewidth": 0, "zorder": 0}
 _GREY, _UNIT = "#777777", "m³ m⁻³"
@@ -106,7 +107,7 @@ def draw_daily(zones: Mapping[str, Any]) -> Figure:
             _plain(axis, f"{zone}, {season}", "local solar hour" if zone == last else "", "")
             axis.set_xticks(range(0, 25, 6))
     handles = {label: h for axis in axes.flat for h, label in zip(*axis.get_legend_handles_labels(), strict=True)}
-    figure.legend(handles.values(), handles.keys(), loc="outside upper center", ncols=4, frameon=False)
+    figure.legend(handles.values(), handles.keys(), loc="outside upper center", ncols=5, frameon=False, fontsize=9)
     figure.supylabel(f"departure from the 24-hour mean [{_UNIT}]", fontsize=10)
     return figure
 
@@ -158,7 +159,8 @@ def draw_rain(rain: Mapping[str, Any]) -> Figure:
     right.bar([0, 1], bars, color=["#0072B2", "#56B4E9"], width=0.6)
     for place, value in enumerate(bars):
         right.annotate(f"{value:.2f}", (place, value), (0, 2), textcoords="offset points", ha="center", fontsize=9)
-    _plain(right, f"Model early by {rain['lead_hours']:.1f} h", "", "R of daily wettings")
+    lead = "" if rain["lead_hours"] is None else f"Model early by {rain['lead_hours']:.1f} h"
+    _plain(right, lead, "", "R of daily wettings")
     right.set_xticks([0, 1], ["10 km", "50 km"])
     right.set_ylim(0, 1)
     return figure

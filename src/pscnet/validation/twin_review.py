@@ -199,7 +199,8 @@ def _daily_cycles(record: Record, zones: dict[str, np.ndarray]) -> Found:
                 seasons.daily_cycle(field[days][:, :, cells][..., None, :], whole, lon) for field in (anomaly, warmth)
             ]
             r = seasons.cycle_agreement(*both) if all(both) else float("nan")
-            drawn[zone][season] = {**found, "all": both[0], "r_with_temperature": r}
+            found["all"] = both[0]
+            drawn[zone][season] = {**found, "r_with_temperature": r}
             checks += list(_cycle_checks(zone, season, found, r))
     return checks, {"daily": drawn}
 
@@ -208,11 +209,12 @@ def _cycle_checks(zone: str, season: str, found: dict[str, dict | None], r: floa
     where = f"{zone}, {season}"
     if found["unfrozen"]:
         yield judge("daily range, unfrozen dry days", found["unfrozen"]["median_range"], where)
-    if found["freeze_thaw"] and season in ("spring", "autumn"):
-        yield judge("daily range, freeze-thaw days", found["freeze_thaw"]["median_range"], where)
-        yield judge("daily range, freeze-thaw days, 95th percentile", found["freeze_thaw"]["high_range"], where)
-    if found["freeze_thaw"] and season == "spring":
-        yield judge("hour of the spring maximum, freeze-thaw days", found["freeze_thaw"]["peak_hour"], zone)
+    for kind, days in (("freeze_thaw", "partly frozen dry days"), ("frozen", "frozen dry days")):
+        if found[kind] and season in ("spring", "autumn"):
+            yield judge(f"daily range, {days}", found[kind]["median_range"], where)
+            yield judge(f"daily range, {days}, 95th percentile", found[kind]["high_range"], where)
+    if found["all"] and season == "spring":
+        yield judge("hour of the spring maximum, all days", found["all"]["peak_hour"], zone)
     names = [f"R of daily cycles, moisture and temperature, {kind}" for kind in (f"{zone} {season}", season)]
     known = [name for name in names if name in EXPECTED]
     if known and np.isfinite(r):

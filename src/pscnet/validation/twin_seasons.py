@@ -91,7 +91,9 @@ def day_anomalies(field: np.ndarray) -> np.ndarray:
 
 
 def day_classes(moisture: np.ndarray, frozen: np.ndarray, snow: np.ndarray, rain: np.ndarray) -> dict[str, np.ndarray]:
-    """Dry days (day, lat, lon) bool without snow: ``unfrozen`` all day, or ``freeze_thaw`` for a part of it.
+    """Dry days (day, lat, lon) bool without snow: ``unfrozen`` or ``frozen`` all day, ``freeze_thaw`` in between.
+
+    Ground that is ``frozen`` to the truth's flag can hold much liquid water, which may come and go.
 
     Parameters
     ----------
@@ -113,7 +115,11 @@ def day_classes(moisture: np.ndarray, frozen: np.ndarray, snow: np.ndarray, rain
     calm = by_day(wetting).max(axis=1) < DRY_STEP
     dry = (by_day(rain).sum(axis=1) < DRY_DAY) & ~by_day(snow).any(axis=1)
     share = by_day(frozen).mean(axis=1)
-    return {"unfrozen": dry & calm & (share == 0), "freeze_thaw": dry & (share > 0) & (share < 1)}
+    return {
+        "unfrozen": dry & calm & (share == 0),
+        "freeze_thaw": dry & (share > 0) & (share < 1),
+        "frozen": dry & (share == 1),
+    }
 
 
 def season_of(times: np.ndarray, season: str) -> np.ndarray:

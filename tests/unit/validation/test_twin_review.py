@@ -100,6 +100,7 @@ def test_days_are_sorted_by_frost_rain_and_snow():
     moisture[20:, 0, 1] += 0.05  # day 2 of the other cell: rain that the reanalysis does not know
     classes = seasons.day_classes(moisture, frozen, snow, rain)
     assert classes["freeze_thaw"][:, 0, 0].tolist() == [True, False, False, False]
+    assert classes["frozen"][:, 0, 0].tolist() == [False, True, False, False]
     assert classes["unfrozen"][:, 0, 0].tolist() == [False, False, False, False]
     assert classes["unfrozen"][:, 0, 1].tolist() == [True, False, True, True]
 
