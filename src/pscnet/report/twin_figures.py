@@ -80,7 +80,7 @@ def draw_seasons(zones: Mapping[str, Any]) -> Figure:
         upper.text((first + last) / 2, 0.99, word, ha="center", va="top", transform=upper.get_xaxis_transform())
     upper.margins(y=0.12)
     upper.set_ylim(bottom=0)
-    upper.legend(loc="upper left", frameon=False, fontsize=9)
+    figure.legend(loc="outside lower center", ncols=3, frameon=False)
     _plain(
         upper, "Mean year of liquid soil water, 0-5 cm (15-day mean); triangles are peaks in their window", "", _UNIT
     )

@@ -18,8 +18,8 @@ from pscnet.timeaxis import STEP_HOURS, STEPS_PER_DAY
 ZONES = {"arid": (0.0, 200.0), "semi-arid": (200.0, 400.0), "semi-humid": (400.0, np.inf)}
 #: Months of each season.
 SEASONS = {"spring": (3, 4, 5), "summer": (6, 7, 8), "autumn": (9, 10, 11), "winter": (12, 1, 2)}
-#: Windows of the three moisture peaks [day of year, from 0]: thaw in March to May [Zhang et al. 2022,
-#: doi:10.3390/rs14195010]; the others around early to mid July and September [doi:10.11676/qxxb2018.057], widened.
+#: Windows of the three moisture peaks [day of year, from 0]: thaw in March to May [doi:10.3390/rs14195010];
+#: the others around early to mid July and September [doi:10.11676/qxxb2018.057], widened.
 PEAK_WINDOWS = {"thaw": (59, 151), "early monsoon": (151, 212), "late monsoon": (227, 304)}
 #: Days of the running mean over the mean year, and the least height of a peak above its saddles [m3 m-3] (ours).
 SMOOTHING, PROMINENCE = 15, 0.005
