@@ -76,10 +76,11 @@ class Table:
 
     def text(self) -> str:
         """The table in aligned columns."""
-        full = [row for row in [self.headings, *self.rows] if len(row) > 1]
+        rows = [[cell.replace("**", "") for cell in row] for row in [self.headings, *self.rows]]
+        full = [row for row in rows if len(row) > 1]
         widths = [max(map(len, column)) for column in zip(*full, strict=True)]
         lines = [self.title]
-        for row in [self.headings, *self.rows]:
+        for row in rows:
             if len(row) == 1:
                 lines.append(f"-- {row[0]}")
             else:

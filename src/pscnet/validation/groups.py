@@ -63,7 +63,9 @@ def entry_of(name: str, parameters: int | None = None, seconds: float | None = N
         group = LITERATURE
     else:
         group = ABLATION if name.startswith(f"{PRODUCT}_") else OWN
-    return Entry(_label(name.removesuffix(_LITERATURE_SUFFIX)), group, parameters, seconds)
+    label = _label(name.removesuffix(_LITERATURE_SUFFIX))
+    # The same net wears both dresses: where groups are not drawn, the label has to tell them apart.
+    return Entry(f"{label} (literature)" if group == LITERATURE else label, group, parameters, seconds)
 
 
 def _label(name: str) -> str:

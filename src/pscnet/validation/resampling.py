@@ -99,8 +99,8 @@ class _Sums:
         inverse = np.reciprocal(np.maximum(n, np.float32(1)))
         mean_x, mean_y = np.multiply(x, inverse), np.multiply(y, inverse)
         xy -= np.multiply(mean_x, y)
-        xx -= np.multiply(x, mean_x, out=x)
-        yy -= np.multiply(y, mean_y, out=y)
+        np.maximum(xx - np.multiply(x, mean_x, out=x), 0, out=xx)
+        np.maximum(yy - np.multiply(y, mean_y, out=y), 0, out=yy)
         return [n, inverse, mean_x, mean_y, xx, yy, xy]
 
     def cell_means(self, weights: np.ndarray, minimum: int) -> tuple[np.ndarray, np.ndarray]:
@@ -121,8 +121,9 @@ class _Sums:
     def detail(self, weights: np.ndarray) -> dict[str, np.ndarray]:
         """:func:`pscnet.scores.detail_scores` of each draw: all, static and dynamic."""
         n, _, x, y, xx, yy, xy = self._drawn(weights)
-        x += self._means[0].astype(np.float32)
-        y += self._means[1].astype(np.float32)
+        # About the mean of all cells: what a level common to all would cancel in float32.
+        x += (self._means[0] - self._means[0].mean()).astype(np.float32)
+        y += (self._means[1] - self._means[1].mean()).astype(np.float32)
         enough = (n >= MINIMUM_STEPS).astype(np.float32)
         n *= enough
         within = [_sums(n), *(_sums(enough, array) for array in (xx, yy, xy))]
@@ -150,8 +151,12 @@ def _about_means(weight: np.ndarray, x: np.ndarray, y: np.ndarray) -> list[np.nd
     divisor = np.maximum(count, 1.0)
     wx, wy = weight * x, weight * y
     sum_x, sum_y = _sums(wx), _sums(wy)
-    about = sum_x * sum_x / divisor, sum_y * sum_y / divisor, sum_x * sum_y / divisor
-    return [count, *(_sums(*pair) - a for pair, a in zip(((wx, x), (wy, y), (wx, y)), about, strict=True))]
+    return [
+        count,
+        np.maximum(_sums(wx, x) - sum_x * sum_x / divisor, 0.0),
+        np.maximum(_sums(wy, y) - sum_y * sum_y / divisor, 0.0),
+        _sums(wx, y) - sum_x * sum_y / divisor,
+    ]
 
 
 def _masked_mean(score: np.ndarray, good: np.ndarray) -> np.ndarray:
@@ -168,6 +173,10 @@ def interval_of(value: float, drawn: np.ndarray, blocks: int, worlds: int = 1) -
     between blocks than the data), at levels widened for few blocks (Hesterberg 2015, The American Statistician 69, 371,
     expanded percentiles: the normal quantile becomes Student's times sqrt(n / (n - 1))). NaN with fewer than
     :data:`FEWEST_BLOCKS`, or where fewer than half of the draws have the score.
+
+    How often they hold the truth: 0.86 to 0.95 of 300 made-up seasons of 15 blocks of 8 days, with soil moisture that
+    forgets within 2 to 10 days and errors that forget within 1 to 5 (plain percentiles, of 150: 0.77 to 0.90); so they
+    are somewhat narrow where errors last as long as a block.
     """
     finite = drawn[np.isfinite(drawn)]
     if blocks < FEWEST_BLOCKS or 2 * finite.size < drawn.size or not np.isfinite(value):
