@@ -4,6 +4,7 @@
 #     snakemake --cores 8 --configfile my_run.yaml             with keys of its own on top
 #     snakemake -n                                             the plan; needs neither data nor accounts
 #     snakemake --cores 4 fetch                                only fetch the raw files (source: fetch)
+#     snakemake --cores 8 compare_models                       all nets beside each other (source: twin)
 
 import os
 import re
@@ -47,6 +48,8 @@ wildcard_constraints:
     kriging="kriged|kriged_causal",
     model="|".join(map(re.escape, PLAN.variants)),
     seed=r"\d+",
+    members=r"\d+|ensemble",
+    table="models|parts",
 
 
 # A finished run is a tested run: products are wanted together with their checks and scores.
@@ -70,6 +73,17 @@ rule fetch:
         "The raw files of run {PLAN.run} are there: build/{PLAN.run}/manifests/"
 
 
+# Every net, in two dresses, with several seeds; and PSCNet with one part at a time changed (source: twin).
+rule compare_models:
+    input:
+        page=f"results/{PLAN.run}/compare_models.md",
+
+
+rule compare_parts:
+    input:
+        page=f"results/{PLAN.run}/compare_parts.md",
+
+
 include: f"workflow/rules/{PLAN.config.source}.smk"
 include: "workflow/rules/regrid.smk"
 include: "workflow/rules/dataset.smk"
@@ -77,4 +91,5 @@ include: "workflow/rules/train.smk"
 include: "workflow/rules/downscale.smk"
 include: "workflow/rules/product.smk"
 include: "workflow/rules/verify.smk"
+include: "workflow/rules/compare.smk"
 include: "workflow/rules/report.smk"

@@ -18,6 +18,8 @@ from pscnet.sections import SMAP_SOURCES, is_address
 from pscnet.timeaxis import PARTS, neighbour
 from pscnet.variants import (
     CHANGED_SECTIONS,
+    ENSEMBLE,
+    LITERATURE,
     OF_PSCNET,
     READ_SEQUENCES,
     Variant,
@@ -167,8 +169,17 @@ class Plan:
     @cached_property
     def variants(self) -> dict[str, Variant]:
         """Every model that can be trained, by the name that its files carry."""
-        nets = list(dict.fromkeys([self.config.model.name, *self.config.compare.models]))
-        return net_variants(nets) | part_variants(band_names(self.config.samples.time_scales_days))
+        nets = list(dict.fromkeys([self.config.model.name, "pscnet", *self.config.compare.models]))
+        return net_variants(nets) | self._parts
+
+    @cached_property
+    def _parts(self) -> dict[str, Variant]:
+        return part_variants(band_names(self.config.samples.time_scales_days))
+
+    @property
+    def part_names(self) -> list[str]:
+        """The variants of PSCNet with one part changed."""
+        return list(self._parts)
 
     def changed(self, variant: str, section: str) -> dict[str, Any]:
         """A section of the configuration as a variant has it; the configured net's own is the configuration's."""
@@ -217,10 +228,44 @@ class Plan:
         seeds = range(training.seed, training.seed + (members or training.ensemble))
         return [self.checkpoint(variant or self.config.model.name, seed) for seed in seeds]
 
+    def curve_of(self, checkpoint: str) -> str:
+        """The learning curve of a checkpoint."""
+        return checkpoint.replace(".safetensors", "_curve.csv")
+
     @property
     def curve(self) -> str:
         """The learning curve of the product's first member."""
-        return self.checkpoints()[0].replace(".safetensors", "_curve.csv")
+        return self.curve_of(self.checkpoints()[0])
+
+    @property
+    def references(self) -> list[str]:
+        """The methods without training, by the names of :data:`pscnet.validation.METHODS`."""
+        return ["era5_land", "era5_land_rescaled", "smap_interpolated", "smap_kriged", "optimal_interpolation"]
+
+    def compared(self, variant: str, members: str) -> list[str]:
+        """The checkpoints behind one row of a comparison: of one seed, or of the ensemble of all."""
+        if members == ENSEMBLE:
+            return self.checkpoints(variant, self.config.compare.seeds)
+        return [self.checkpoint(variant, int(members))]
+
+    def comparison(self, table: str) -> dict[str, list[str]]:
+        """Method to the files of its moments, by seed: of the ``models``, or of PSCNet's ``parts``."""
+        compare, folder = self.config.compare, f"build/{self.run}/compare"
+        nets = list(dict.fromkeys([self.config.model.name, *compare.models]))
+        chosen = {"models": list(net_variants(nets)), "parts": ["pscnet", *self.part_names]}[table]
+        if not compare.literature:
+            chosen = [name for name in chosen if not name.endswith(LITERATURE)]
+        seeds = range(self.config.training.seed, self.config.training.seed + compare.seeds)
+        files = {name: [f"{folder}/{name}.nc"] for name in self.references}
+        files |= {name: [f"{folder}/{name}_{seed}.nc" for seed in seeds] for name in chosen}
+        if table == "models":
+            together = [name for name in compare.ensembles if name in chosen and compare.seeds > 1]
+            files |= {f"{name}_{ENSEMBLE}": [f"{folder}/{name}_{ENSEMBLE}.nc"] for name in together}
+        return files
+
+    def compared_files(self, table: str) -> list[str]:
+        """All files of :meth:`comparison`."""
+        return [path for paths in self.comparison(table).values() for path in paths]
 
     @property
     def reads_sequences(self) -> bool:

@@ -13,6 +13,9 @@ from typing import Any
 #: Appended to a net's name where it wears the literature's dress.
 LITERATURE = "_literature"
 
+#: In file names, in the place of a seed: the nets of all seeds together.
+ENSEMBLE = "ensemble"
+
 #: Keys of the section ``model`` that PSCNet alone has.
 OF_PSCNET = ("squeeze_km", "squeeze", "scales")
 

@@ -106,6 +106,12 @@ class BlockMoments:
         with replacing(path) as part_path:
             dataset.to_netcdf(part_path, encoding=encoding)
 
+    @staticmethod
+    def attributes(path: str | Path) -> dict[str, object]:
+        """The attributes of a file alone."""
+        with xr.open_dataset(path) as dataset:
+            return dict(dataset.attrs)
+
     @classmethod
     def read(cls, path: str | Path) -> BlockMoments:
         """Read what :meth:`write` wrote.
