@@ -11,6 +11,7 @@ What varies is kept apart:
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
@@ -98,6 +99,7 @@ def compare(
     against: Sequence[str] = (PRODUCT, OPTIMAL),
     draws: int = DRAWS,
     seed: int = 0,
+    threads: int = 1,
 ) -> dict[str, object]:
     """Compare methods over worlds and seeds.
 
@@ -109,6 +111,10 @@ def compare(
         Their names; default ``1``, ``2``, ...
     against : sequence of str
         Methods that every other one is compared with; those not in ``rows`` are passed over.
+    draws, seed : int
+        Number of draws, and what they start from.
+    threads : int
+        Processors for the draws; a world of 64 x 64 cells takes 0.3 s of one for each method and seed.
 
     Returns
     -------
@@ -134,7 +140,8 @@ def compare(
     for method, leaves in rows.items():
         if len(leaves) != len(names):
             raise ScoreError(f"{method}: expected {len(names)} worlds ({', '.join(names)}), found {len(leaves)}")
-        methods[method] = _read(leaves, draws, seed)
+        with ThreadPoolExecutor(threads) as pool:
+            methods[method] = _read(leaves, draws, seed, pool)
         _check_blocks(method, methods[method], next(iter(methods.items())), names)
     references = [name for name in against if name in methods]
     return {
@@ -147,21 +154,26 @@ def compare(
     }
 
 
-def _read(leaves: Sequence[Sequence[Leaf]], draws: int, seed: int) -> _Method:
+def _read(leaves: Sequence[Sequence[Leaf]], draws: int, seed: int, pool: Executor) -> _Method:
+    """Score a method; files are read here, one after the other, while the pool draws (HDF5 knows no threads)."""
     whole, drawn, hours, starts = [], [], [], []
     for world, seeds in enumerate(leaves):
-        rows, parts = [], []
+        rows, running = [], []
         for leaf in seeds:
             blocks = BlockMoments.read(leaf) if isinstance(leaf, str | Path) else leaf
             blocks = blocks.moments() if isinstance(blocks, BlockScores) else blocks
+            running.append(pool.submit(draw_scores, blocks, draw_weights(blocks.size, draws, world, seed)))
             rows.append(scores_of(blocks))
-            parts.append(draw_scores(blocks, draw_weights(blocks.size, draws, world, seed)))
             hours.append(blocks.by_hour)
         whole.append(rows)
-        drawn.append({score: np.mean([part[score] for part in parts], axis=0) for score in parts[0]})
+        drawn.append(running)
         starts.append(blocks.starts)
+    means = []
+    for running in drawn:
+        parts = [future.result() for future in running]
+        means.append({score: np.mean([part[score] for part in parts], axis=0) for score in parts[0]})
     by_hour = {score: np.mean([hour[score] for hour in hours], axis=0).tolist() for score in hours[0]}
-    return _Method(whole, drawn, by_hour, starts)
+    return _Method(whole, means, by_hour, starts)
 
 
 def _check_blocks(name: str, method: _Method, first: tuple[str, _Method], worlds: Sequence[str]) -> None:

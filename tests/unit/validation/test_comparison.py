@@ -283,7 +283,9 @@ def test_paths_are_read_and_samples_are_compared(tmp_path):
     truth, first, second = _season(np.random.default_rng(9))
     holed = np.where(np.random.default_rng(0).random(second.shape) < 0.1, np.nan, second)
     _blocks(first, truth).write(tmp_path / "pscnet.nc")
-    comparison = compare({"pscnet": [[tmp_path / "pscnet.nc"]], "other": [[_blocks(holed, truth)]]}, draws=100)
+    rows = {"pscnet": [[tmp_path / "pscnet.nc"]], "other": [[_blocks(holed, truth)]]}
+    comparison = compare(rows, draws=100)
+    assert str(compare(rows, draws=100, threads=3)) == str(comparison)
     assert comparison["methods"]["pscnet"]["samples"] == 1.0
     assert comparison["methods"]["other"]["samples"] == pytest.approx(0.9, abs=0.01)
 
