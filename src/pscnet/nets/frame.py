@@ -133,7 +133,7 @@ class Batch:
         Kriged innovation and its standard deviation.
     sequence : Tensor (batch, day, 2 * predictors, y, x), optional
         The last days of each predictor, oldest first, at the time of day of the answer: the values, then the means of
-        the 24 hours before. Only nets with :attr:`Net.sequence_days` read it.
+        the 24 hours before. Only nets with :attr:`Net.reads_sequence` read it.
     """
 
     bands: Tensor
@@ -184,7 +184,12 @@ class Net(nn.Module):
     """Base of the nets: what comes before and after their own layers.
 
     A subclass makes its layers, then :meth:`make_head`; in ``forward`` it calls :meth:`front`, then :meth:`answer` at
-    each scale.
+    each scale, or :meth:`answer_fine` once.
+
+    Raises
+    ------
+    ValueError
+        For a net that reads a sequence, without any days of it.
     """
 
     #: Whether the net reads :attr:`Batch.sequence`.
@@ -192,7 +197,13 @@ class Net(nn.Module):
 
     def __init__(self, spec: NetSpec) -> None:
         super().__init__()
+        if self.reads_sequence and spec.sequence_days < 1:
+            raise ValueError(
+                f"the net {spec.name!r} reads the last days of the predictors: set NetSpec.sequence_days to their "
+                f"number, such as 10 (found {spec.sequence_days})"
+            )
         self.spec = spec
+        self.sequence_channels = 2 * spec.predictors
         self.regional_radius = max(1, round(spec.regional_km / SCALES["10km"] / 2))
         self.heads = spec.heads if spec.own else 0
         self.smap_features = 3 * self.heads + (KRIGED if spec.own and spec.kriged else 0)
@@ -301,6 +312,56 @@ class Net(nn.Module):
             innovation = (gates * torch.cat(innovations, 1)).sum(1, keepdim=True)
             answer.mean[scale] = front.background[scale] + innovation + residual
         answer.log_variance[scale] = log_variance.clamp(*LOG_VARIANCE)
+
+    def answer_fine(self, features: Tensor, front: Front, geometry: Geometry) -> Answer:
+        """The answer of a net without coarser scales of its own: the 10 km field, and its area averages for theirs.
+
+        Parameters
+        ----------
+        features : Tensor (batch, channel, y, x)
+        front : Front
+            Made at 10 km.
+        geometry : Geometry
+
+        Returns
+        -------
+        Answer
+        """
+        answer = Answer()
+        self.answer(answer, "10km", features, front)
+        variance = answer.log_variance["10km"].exp()
+        for scale, average in {"36km": geometry.to_coarse, "18km": geometry.to_middle}.items():
+            answer.mean[scale] = average(answer.mean["10km"])
+            answer.log_variance[scale] = average(variance).clamp(min=math.exp(LOG_VARIANCE[0])).log()
+        return answer
+
+    def masked_sequence(self, batch: Batch, geometry: Geometry) -> tuple[Tensor, Tensor]:
+        """The last days of the predictors, 0 under the mask, and the mask.
+
+        Returns
+        -------
+        sequence : Tensor (batch, day, 2 * predictors, y, x)
+        mask : Tensor (1, 1, y, x)
+            1 on land, 0 elsewhere.
+
+        Raises
+        ------
+        ValueError
+            Where the batch holds none, or one of another size.
+        """
+        sequence, expected = batch.sequence, (self.spec.sequence_days, self.sequence_channels)
+        if sequence is None:
+            raise ValueError(
+                f"the net {self.spec.name!r} reads a sequence of {expected[0]} days (NetSpec.sequence_days), and the "
+                "batch holds none: give it as Batch.sequence"
+            )
+        if tuple(sequence.shape[1:3]) != expected:
+            raise ValueError(
+                f"the net {self.spec.name!r} expects a sequence of {expected[0]} days and {expected[1]} channels, "
+                f"found {sequence.shape[1]} and {sequence.shape[2]}"
+            )
+        land = geometry.fine_weight > 0
+        return torch.where(land, sequence, 0.0), land.to(sequence.dtype)
 
     def _regional_statics(self, statics: Tensor, weight: Tensor) -> Tensor:
         """Static fields averaged over the region around each pixel; the season as it is.
