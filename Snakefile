@@ -43,7 +43,10 @@ wildcard_constraints:
     method="conservative|bilinear",
     grid_from="[A-Za-z0-9]+",
     grid_to="[A-Za-z0-9]+",
-    model=re.escape(PLAN.config.model.name),
+    part="train|validation",
+    kriging="kriged|kriged_causal",
+    model="|".join(map(re.escape, PLAN.variants)),
+    seed=r"\d+",
 
 
 # A finished run is a tested run: products are wanted together with their checks and scores.

@@ -45,7 +45,7 @@ def make_net(spec: NetSpec) -> Net:
     ------
     UnknownNetError
     ValueError
-        See :class:`Net`.
+        See :class:`pscnet.nets.sequence.SequenceNet`.
     """
     require_known(spec.name)
     return NETS[spec.name](spec)

@@ -13,9 +13,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pscnet.nets.frame import Answer, Batch, Geometry, Net, NetSpec
+from pscnet.nets.frame import Answer, Batch, Geometry, NetSpec
 from pscnet.nets.mlp import pointwise_blocks
 from pscnet.nets.separable import ChannelNorm
+from pscnet.nets.sequence import SequenceNet
 
 
 class HalvingLayer(nn.Module):
@@ -44,10 +45,8 @@ class HalvingLayer(nn.Module):
         return self.activation(self.norm(self.convolution(x)))
 
 
-class CNN3D(Net):
+class CNN3D(SequenceNet):
     """3-D convolutional net on the 10 km grid; half as many channels as the fusion has."""
-
-    reads_sequence = True
 
     def __init__(self, spec: NetSpec) -> None:
         super().__init__(spec)

@@ -12,15 +12,14 @@ from collections.abc import Mapping
 import torch
 from torch import nn
 
-from pscnet.nets.frame import Answer, Batch, Geometry, Net, NetSpec
+from pscnet.nets.frame import Answer, Batch, Geometry, NetSpec
 from pscnet.nets.mlp import pointwise_blocks
 from pscnet.nets.recurrence import Recurrence
+from pscnet.nets.sequence import SequenceNet
 
 
-class LSTM(Net):
+class LSTM(SequenceNet):
     """Long short-term memory at each pixel, with as many hidden channels as the fusion has features."""
-
-    reads_sequence = True
 
     def __init__(self, spec: NetSpec) -> None:
         super().__init__(spec)

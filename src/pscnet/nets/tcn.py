@@ -17,8 +17,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.parametrizations import weight_norm
 
-from pscnet.nets.frame import Answer, Batch, Geometry, Net, NetSpec
+from pscnet.nets.frame import Answer, Batch, Geometry, NetSpec
 from pscnet.nets.mlp import pointwise_blocks
+from pscnet.nets.sequence import SequenceNet
 
 #: Days that a kernel takes together.
 KERNEL = 3
@@ -84,10 +85,8 @@ def blocks_to_see(days: int) -> int:
     return blocks
 
 
-class TCN(Net):
+class TCN(SequenceNet):
     """Temporal convolutional network at each pixel; half as many channels as the fusion has."""
-
-    reads_sequence = True
 
     def __init__(self, spec: NetSpec) -> None:
         super().__init__(spec)

@@ -15,6 +15,7 @@ from pscnet.nets import NETS, Net, NetSpec, UnknownNetError, make_net
 from pscnet.nets.frame import SCALES, Batch, Geometry
 from pscnet.samples.geometry import cell_share, make_tiles
 from pscnet.variables import NET_TITLES
+from pscnet.variants import READ_SEQUENCES
 from tests.unit.nets.world import DAYS, ON_COARSE, ON_FINE, TinyRegion, cut, random_batch, small_net
 
 #: Nets that answer each pixel by itself; nets with 36 and 18 km fields of their own; nets that read a sequence.
@@ -315,3 +316,4 @@ def test_an_unknown_name_gives_the_nearest():
 
 def test_the_configuration_knows_every_net():
     assert get_args(config.NetName) == tuple(NETS) == tuple(NET_TITLES)
+    assert set(READ_SEQUENCES) == set(SEQUENCE)
