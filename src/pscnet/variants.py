@@ -1,7 +1,7 @@
 """Which models are compared: every net in two dresses, and PSCNet with one part at a time taken out or exchanged.
 
-A *variant* is a name for changes to the configuration's sections ``model``, ``training`` and ``samples``. The name stands
-in file names: ``build/{run}/models/{variant}_{seed}.safetensors``.
+A *variant* is a name for changes to the configuration's sections ``model``, ``training`` and ``samples``. The name
+stands in file names: ``build/{run}/models/{variant}_{seed}.safetensors``.
 """
 
 from __future__ import annotations

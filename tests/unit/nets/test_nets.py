@@ -244,8 +244,7 @@ def test_every_parameter_learns(region, name, dress):
     shape = (2, 1, *region.coarse.shape)
     target = torch.randn(shape, generator=torch.Generator().manual_seed(5))
     loss = area_average_loss(
-        net(random_batch(region), geometry),
-        geometry,
+        footprint_means(net(random_batch(region), geometry), geometry),
         target,
         torch.zeros(shape),
         torch.ones(shape),
