@@ -195,7 +195,7 @@ class Samples(Section):
 
 
 #: Names of the nets, those of :data:`pscnet.nets.NETS`.
-NetName = Literal["pscnet", "mlp", "unet"]
+NetName = Literal["pscnet", "mlp", "unet", "lstm", "tcn", "resnet", "convlstm", "cnn3d"]
 
 
 class Model(Section):

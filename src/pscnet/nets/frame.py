@@ -219,10 +219,10 @@ class Net(nn.Module):
     """Base of the nets: what comes before and after their own layers.
 
     A subclass makes its layers, then :meth:`make_head`; in ``forward`` it calls :meth:`front`, then :meth:`answer` at
-    each scale.
+    each scale, or :meth:`answer_fine` once.
     """
 
-    #: Whether the net reads :attr:`Batch.sequence`.
+    #: Whether the net reads :attr:`Batch.sequence`; see :class:`pscnet.nets.sequence.SequenceNet`.
     reads_sequence = False
 
     def __init__(self, spec: NetSpec) -> None:
@@ -350,6 +350,28 @@ class Net(nn.Module):
             if self.spec.skip:
                 answer.mean[scale] = front.background[scale] + answer.mean[scale]
         answer.log_variance[scale] = log_variance.clamp(*LOG_VARIANCE)
+
+    def answer_fine(self, features: Tensor, front: Front, geometry: Geometry) -> Answer:
+        """The answer of a net without coarser scales of its own: the 10 km field, and its area averages for theirs.
+
+        Parameters
+        ----------
+        features : Tensor (batch, channel, y, x)
+        front : Front
+            Made at 10 km.
+        geometry : Geometry
+
+        Returns
+        -------
+        Answer
+        """
+        answer = Answer()
+        self.answer(answer, "10km", features, front)
+        variance = answer.log_variance["10km"].exp()
+        for scale, average in {"36km": geometry.to_coarse, "18km": geometry.to_middle}.items():
+            answer.mean[scale] = average(answer.mean["10km"])
+            answer.log_variance[scale] = average(variance).clamp(min=math.exp(LOG_VARIANCE[0])).log()
+        return answer
 
     def _regional_statics(self, statics: Tensor, weight: Tensor) -> Tensor:
         """Static fields averaged over the region around each pixel; the season as it is.
