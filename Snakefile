@@ -73,17 +73,6 @@ rule fetch:
         "The raw files of run {PLAN.run} are there: build/{PLAN.run}/manifests/"
 
 
-# Every net, in two dresses, with several seeds; and PSCNet with one part at a time changed (source: twin).
-rule compare_models:
-    input:
-        page=f"results/{PLAN.run}/compare_models.md",
-
-
-rule compare_parts:
-    input:
-        page=f"results/{PLAN.run}/compare_parts.md",
-
-
 include: f"workflow/rules/{PLAN.config.source}.smk"
 include: "workflow/rules/regrid.smk"
 include: "workflow/rules/dataset.smk"
@@ -93,3 +82,4 @@ include: "workflow/rules/product.smk"
 include: "workflow/rules/verify.smk"
 include: "workflow/rules/compare.smk"
 include: "workflow/rules/report.smk"
+include: "workflow/targets.smk"
