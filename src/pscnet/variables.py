@@ -104,15 +104,3 @@ FLAG_BITS: dict[str, int] = {
     "extrapolated": 16,
     "outside_region": 32,
 }
-
-#: The nets by the names of the configuration, each with its name for people.
-NET_TITLES: dict[str, str] = {
-    "pscnet": "PSCNet",
-    "mlp": "per-pixel MLP",
-    "unet": "U-Net",
-    "lstm": "LSTM",
-    "tcn": "TCN",
-    "resnet": "residual CNN",
-    "convlstm": "ConvLSTM",
-    "cnn3d": "3-D CNN",
-}

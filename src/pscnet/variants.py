@@ -10,6 +10,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+#: The nets by the names of the configuration, each with its name for people.
+NET_TITLES: dict[str, str] = {
+    "pscnet": "PSCNet",
+    "mlp": "per-pixel MLP",
+    "unet": "U-Net",
+    "lstm": "LSTM",
+    "tcn": "TCN",
+    "resnet": "residual CNN",
+    "convlstm": "ConvLSTM",
+    "cnn3d": "3-D CNN",
+}
+
 #: Appended to a net's name where it wears the literature's dress.
 LITERATURE = "_literature"
 

@@ -14,7 +14,7 @@ from pscnet.losses import area_average_loss, footprint_means
 from pscnet.nets import NETS, Net, NetSpec, UnknownNetError, make_net
 from pscnet.nets.frame import SCALES, Batch, Geometry
 from pscnet.samples.geometry import cell_share, make_tiles
-from pscnet.variables import NET_TITLES
+from pscnet.variants import NET_TITLES
 from pscnet.variants import READ_SEQUENCES
 from tests.unit.nets.world import DAYS, ON_COARSE, ON_FINE, TinyRegion, cut, random_batch, small_net
 
