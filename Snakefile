@@ -67,6 +67,14 @@ rule fetch:
         "The raw files of run {PLAN.run} are there: build/{PLAN.run}/manifests/"
 
 
+# Importance of the inputs, and maps of where SMAP and where ERA5-Land carry the answer.
+rule explain:
+    input:
+        figures=[f"results/{PLAN.run}/explain/{PLAN.config.model.name}_{kind}.png" for kind in ("importance", "shares")],
+    message:
+        "What carries the answer of run {PLAN.run}: results/{PLAN.run}/explain/"
+
+
 include: f"workflow/rules/{PLAN.config.source}.smk"
 include: "workflow/rules/regrid.smk"
 include: "workflow/rules/dataset.smk"
@@ -75,3 +83,4 @@ include: "workflow/rules/downscale.smk"
 include: "workflow/rules/product.smk"
 include: "workflow/rules/verify.smk"
 include: "workflow/rules/report.smk"
+include: "workflow/rules/explain.smk"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +14,9 @@ import xarray as xr
 from pscnet.checkpoint import Checkpoint, read_checkpoint
 from pscnet.devices import choose_device
 from pscnet.nets import Net
+from pscnet.nets.frame import Answer
 from pscnet.samples.bands import BandStream, channel_names
-from pscnet.samples.geometry import cell_share, make_geometry, make_tiles, read_weight_set
+from pscnet.samples.geometry import Tile, cell_share, make_geometry, make_tiles, read_weight_set
 from pscnet.samples.inputs import InputMaker
 from pscnet.samples.retrievals import Retrievals
 from pscnet.sources.atomic import replacing
@@ -52,6 +53,9 @@ class Fields:
     times : ndarray (step,)
     soil_moisture, uncertainty : ndarray (step, lat, lon) float32 [m3 m-3]
     flag : ndarray (step, lat, lon) uint8
+    parts : dict of str to ndarray (step, lat, lon) float32 [m3 m-3]
+        What soil moisture is the sum of before it is cut off at its physical range; see
+        :attr:`pscnet.nets.frame.Answer.parts`. Empty where it was not asked for.
     """
 
     start: int
@@ -59,6 +63,7 @@ class Fields:
     soil_moisture: np.ndarray
     uncertainty: np.ndarray
     flag: np.ndarray
+    parts: dict[str, np.ndarray] = field(default_factory=dict)
 
 
 class Downscaler:
@@ -126,6 +131,7 @@ class Downscaler:
         retrievals: Retrievals,
         wanted: np.ndarray | None = None,
         leave_out_hours: float | None = None,
+        with_parts: bool = False,
     ) -> Iterator[Fields]:
         """Fields of one month, some steps at a time.
 
@@ -139,6 +145,8 @@ class Downscaler:
             Compute these steps only.
         leave_out_hours : float, optional
             Leave out retrievals this near to each step: for scores against them.
+        with_parts : bool
+            Fill :attr:`Fields.parts`.
         """
         normaliser = self.maker.normaliser
         scales = self.checkpoint.time_scales_days
@@ -150,14 +158,20 @@ class Downscaler:
                 bands = chunk.bands[torch.from_numpy(steps)]
                 seen = retrievals.around(times, self.checkpoint.window_days, leave_out_hours)
                 background = self.maker.background(chunk.raw[normaliser.background.variable][steps])
-                mean, variance = self._net_fields(self.maker.bands(bands), background, times, seen)
+                parts: dict[str, np.ndarray] | None = {} if with_parts else None
+                mean, variance = self._net_fields(self.maker.bands(bands), background, times, seen, parts)
                 flag = self._flags(
                     {name: raw[steps] for name, raw in chunk.raw.items()}, seen.weight, retrievals, bands
                 )
-                yield Fields(chunk.start + int(steps[0]), times, mean, self.field_std(variance), flag)
+                yield Fields(chunk.start + int(steps[0]), times, mean, self.field_std(variance), flag, parts or {})
 
-    def _net_fields(self, bands, background, times, seen) -> tuple[np.ndarray, np.ndarray]:
-        """Mean [m3 m-3] and variance (standardised) on the whole fine grid, NaN off land, tile by tile."""
+    def _net_fields(
+        self, bands, background, times, seen, parts: dict[str, np.ndarray] | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Mean [m3 m-3] and variance (standardised) on the whole fine grid, NaN off land, tile by tile.
+
+        The parts of the mean are put into ``parts`` where that is given.
+        """
         shape = (len(times), *self.maker.land.shape)
         mean, variance = np.full(shape, np.nan, "f4"), np.full(shape, np.nan, "f4")
         for position, tile in enumerate(self.tiles):
@@ -165,12 +179,26 @@ class Downscaler:
                 self._geometries[position] = make_geometry(self.weights, self.maker.land, tile, self.device)
             batch = self.maker.batch(bands, background, times, seen, tile, self.device)
             answer = self.net(batch, self._geometries[position])
+            if parts is not None:
+                self._keep_parts([answer], tile, parts)
             rows, cols = tile.inner
             mean[:, tile.core[0], tile.core[1]] = answer.mean["10km"][:, 0, rows, cols].cpu().numpy()
             variance[:, tile.core[0], tile.core[1]] = answer.log_variance["10km"][:, 0, rows, cols].exp().cpu().numpy()
         normaliser = self.maker.normaliser
         mean = np.clip(mean * normaliser.target_std + normaliser.target_mean, *SOIL_MOISTURE_RANGE)
         return np.where(self.maker.region, mean, np.nan), np.where(self.maker.region, variance, np.nan)
+
+    def _keep_parts(self, answers: Sequence[Answer], tile: Tile, parts: dict[str, np.ndarray]) -> None:
+        """Put the parts [m3 m-3] of the answers' common mean on a tile into fields of the whole grid, NaN off land."""
+        normaliser, inside = self.maker.normaliser, self.maker.region[tile.core]
+        # The level of SMAP belongs to the background, or to the residual of a net that has none.
+        base = "background" if "background" in answers[0].parts else "residual"
+        for name in answers[0].parts:
+            mean = torch.stack([answer.parts[name] for answer in answers]).mean(0)
+            values = mean[:, 0, tile.inner[0], tile.inner[1]].cpu().numpy() * normaliser.target_std
+            values = values + (normaliser.target_mean if name == base else 0.0)
+            whole = parts.setdefault(name, np.full((len(values), *self.maker.land.shape), np.nan, "f4"))
+            whole[:, tile.core[0], tile.core[1]] = np.where(inside, values, np.nan)
 
     def field_std(self, variance: np.ndarray) -> np.ndarray:
         """Standard deviation of a 10 km value [m3 m-3] from the net's total variance (standardised).
