@@ -197,8 +197,9 @@ class Downscaler:
             mean = torch.stack([answer.parts[name] for answer in answers]).mean(0)
             values = mean[:, 0, tile.inner[0], tile.inner[1]].cpu().numpy() * normaliser.target_std
             values = values + (normaliser.target_mean if name == base else 0.0)
-            whole = parts.setdefault(name, np.full((len(values), *self.maker.land.shape), np.nan, "f4"))
-            whole[:, tile.core[0], tile.core[1]] = np.where(inside, values, np.nan)
+            if name not in parts:
+                parts[name] = np.full((len(values), *self.maker.land.shape), np.nan, "f4")
+            parts[name][:, tile.core[0], tile.core[1]] = np.where(inside, values, np.nan)
 
     def field_std(self, variance: np.ndarray) -> np.ndarray:
         """Standard deviation of a 10 km value [m3 m-3] from the net's total variance (standardised).
