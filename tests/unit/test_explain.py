@@ -126,7 +126,7 @@ def test_only_what_a_trained_net_reads_is_important(made_run, samples, tmp_path,
     monkeypatch.setitem(nets.NETS, "made_up", MadeUpNet)
     net = read_checkpoint(train(made_run, tmp_path / "m.safetensors", "made_up", epochs=8)).net()
     importance = permutation_importance(net, **samples)
-    assert important(importance) == {f"channel {READ}", "band 1.5d", "predictor swvl1"}
+    assert important(importance) == {f"channel {READ}", "band 1.5d", "predictor swvl1", "predictors predictors"}
     by_name = {row.item: row for row in importance.items}
     assert by_name[READ].increase > 0.1 * importance.loss
     assert by_name[READ].increase == by_name["swvl1"].increase == by_name["1.5d"].increase
@@ -137,7 +137,7 @@ def test_only_what_a_trained_net_reads_is_important(made_run, samples, tmp_path,
 @pytest.mark.parametrize(
     ("reads", "expected"),
     {
-        "swvl1:day": {"channel swvl1:day", "band day", "predictor swvl1"},
+        "swvl1:day": {"channel swvl1:day", "band day", "predictor swvl1", "predictors predictors"},
         "static": {"static static"},
         "season": {"season season"},
         "background": {"background background"},
@@ -156,7 +156,7 @@ def test_the_seed_decides(samples, trained):
     assert first.items != other.items
     assert first.samples == {"06": 8}
     assert {row.kind for row in first.items} == {
-        "predictor", "band", "channel", "static", "season", "background", "smap",
+        "predictors", "predictor", "band", "channel", "static", "season", "background", "smap",
     }  # fmt: skip
 
 
@@ -244,7 +244,7 @@ def test_sequences_and_kriged_innovations_are_exchanged_with_their_items(samples
 def test_the_literatures_dress_has_neither_background_nor_smap(samples):
     spec = dataclasses.replace(made_up("static", samples).spec, dress="literature")
     kinds = {item.kind for item in list_items(samples["store"].maker.normaliser.channels, spec)}
-    assert kinds == {"predictor", "band", "channel", "static", "season"}
+    assert kinds == {"predictors", "predictor", "band", "channel", "static", "season"}
 
 
 def mapped(run, checkpoint: Path, months: list[str], **options) -> xr.Dataset:

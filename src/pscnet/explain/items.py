@@ -20,7 +20,7 @@ class Item:
     Attributes
     ----------
     name : str
-    kind : {"predictor", "band", "channel", "static", "season", "background", "smap"}
+    kind : {"predictors", "predictor", "band", "channel", "static", "season", "background", "smap"}
     channels : tuple of int
         Channels of :attr:`Batch.bands`.
     sequence : tuple of int
@@ -36,8 +36,9 @@ class Item:
 def list_items(channels: Sequence[str], spec: NetSpec, kriged: bool = False) -> list[Item]:
     """Everything that a net reads and that can be exchanged.
 
-    The names of bands, predictors and channels are those of ``channels``; the others are ``static``, ``season`` and, in
-    the own dress, ``background``, ``smap`` (all of it), ``smap_past``, ``smap_future`` and ``smap_kriged``.
+    The names of bands, predictors and channels are those of ``channels``; the others are ``predictors`` (all bands of
+    all), ``static``, ``season`` and, in the own dress, ``background``, ``smap`` (all of it), ``smap_past``,
+    ``smap_future`` and ``smap_kriged``.
 
     Parameters
     ----------
@@ -59,6 +60,7 @@ def list_items(channels: Sequence[str], spec: NetSpec, kriged: bool = False) -> 
     ]
     listed += [Item(name, "band", tuple(i for i, pair in enumerate(pairs) if pair[1] == name)) for name in bands]
     listed += [Item(name, "channel", (position,)) for position, name in enumerate(channels)]
+    listed += [Item("predictors", "predictors", tuple(range(len(pairs))), tuple(range(2 * len(predictors))))]
     listed += [Item(name, name) for name in ("static", "season")]
     if spec.own:
         listed += [Item("background", "background"), Item("smap", "smap")]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import xarray as xr
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
@@ -18,16 +19,23 @@ from pscnet.report.inputs import ReportError, edges
 from pscnet.sources.atomic import replacing
 from pscnet.variables import NET_TITLES
 
-#: Kinds of items: how they are called, and their colour (Okabe and Ito), in the order of the legend.
-KINDS: dict[str, tuple[str, str]] = {
-    "smap": ("SMAP", "#009E73"),
-    "background": ("background: rescaled ERA5-Land", "#D55E00"),
-    "predictor": ("a predictor, all bands", "#0072B2"),
-    "band": ("a band, all predictors", "#56B4E9"),
-    "channel": ("a band of a predictor", "#E69F00"),
-    "static": ("static fields (moved in space)", "#CC79A7"),
-    "season": ("season (between months)", "#000000"),
+#: Items that say from where the answer comes; the others, parts of the predictors, stand in a panel of their own.
+SOURCES = ("smap", "background", "predictors", "static", "season")
+
+#: Colours of items by kind (Okabe and Ito).
+COLOURS = {
+    "smap": "#009E73",
+    "background": "#D55E00",
+    "predictors": "#0072B2",
+    "predictor": "#0072B2",
+    "band": "#56B4E9",
+    "channel": "#E69F00",
+    "static": "#CC79A7",
+    "season": "#000000",
 }
+
+#: What the bars of the parts of the predictors are called.
+LEGEND = {"predictor": "a predictor, all bands", "band": "a band, all predictors", "channel": "a band of a predictor"}
 
 #: Items whose names are not those of predictors and bands.
 LABELS = {
@@ -35,7 +43,10 @@ LABELS = {
     "smap_past": "SMAP, past",
     "smap_future": "SMAP, future",
     "smap_kriged": "SMAP, kriged",
-    "static": "static fields",
+    "background": "background (rescaled ERA5-Land)",
+    "predictors": "predictors (ERA5-Land), all bands",
+    "static": "static fields, moved in space",
+    "season": "season, between months",
 }
 
 #: Panels of the second figure.
@@ -54,7 +65,7 @@ def write_explanation_figures(
     table, maps : paths of the JSON and the NetCDF of :mod:`pscnet.explain.files`
     bars, shares : paths of the PNG files to write
     most : int
-        Bars of the first figure at most.
+        Bands and predictors of the first figure at most.
 
     Raises
     ------
@@ -76,16 +87,38 @@ def write_explanation_figures(
 
 
 def draw_importance(document: Mapping[str, Any], most: int) -> Figure:
-    """Bars of the most important items with one standard deviation over repeats, the most important on top."""
-    items = sorted(document["items"], key=lambda item: -item["increase"])[:most]
-    percent = 100 / document["loss"]
-    figure = Figure(figsize=(8.5, 0.28 * len(items) + 1.6), layout="constrained")
-    axis = figure.subplots()
+    """Bars with one standard deviation over repeats, the most important on top.
+
+    Sources stand above, the ``most`` important bands and predictors below, on a scale of their own: what they tell
+    beside the background is often small.
+    """
+    ranked = sorted(document["items"], key=lambda item: -item["increase"])
+    sources = [item for item in ranked if item["kind"] in SOURCES]
+    parts = [item for item in ranked if item["kind"] not in SOURCES][:most]
+    heights = [max(len(part), 1) for part in (sources, parts)]
+    figure = Figure(figsize=(8.5, 0.28 * sum(heights) + 2.2), layout="constrained")
+    above, below = figure.subplots(2, 1, height_ratios=heights)
+    for axis, items in ((above, sources), (below, parts)):
+        _bars(axis, items, 100 / document["loss"])
+    used = {item["kind"] for item in parts}
+    legend = [Patch(color=COLOURS[kind], label=label) for kind, label in LEGEND.items() if kind in used]
+    below.legend(handles=legend, loc="lower right", frameon=False, fontsize=8)
+    below.set_xlabel("squared difference from left-out SMAP: increase by exchange [%]; scales differ")
+    net = NET_TITLES.get(document["model"], document["model"])
+    samples = sum(document["samples"].values())
+    above.set_title(
+        f"{net}: importance of inputs; {samples} samples of {document['part']}, {document['repeats']} repeats",
+        fontsize=10,
+    )
+    return figure
+
+
+def _bars(axis: Axes, items: Sequence[Mapping[str, Any]], percent: float) -> None:
     axis.barh(
         range(len(items)),
         [item["increase"] * percent for item in items],
         xerr=[item["std"] * percent for item in items],
-        color=[KINDS[item["kind"]][1] for item in items],
+        color=[COLOURS[item["kind"]] for item in items],
         error_kw={"elinewidth": 1, "capsize": 2, "ecolor": "#666666"},
         height=0.7,
     )
@@ -93,19 +126,8 @@ def draw_importance(document: Mapping[str, Any], most: int) -> Figure:
     axis.invert_yaxis()
     axis.axvline(0, color="#333333", linewidth=0.8)
     axis.grid(axis="x", alpha=0.25)
-    axis.set_xlabel("increase of the squared difference from left-out SMAP when exchanged [%]")
-    net = NET_TITLES.get(document["model"], document["model"])
-    samples = sum(document["samples"].values())
-    axis.set_title(
-        f"{net}: importance of inputs; {samples} samples of {document['part']}, {document['repeats']} repeats",
-        fontsize=10,
-    )
-    used = [kind for kind in KINDS if any(item["kind"] == kind for item in items)]
-    legend = [Patch(color=KINDS[kind][1], label=KINDS[kind][0]) for kind in used]
-    axis.legend(handles=legend, loc="lower right", frameon=False, fontsize=8)
     for side in ("top", "right"):
         axis.spines[side].set_visible(False)
-    return figure
 
 
 def draw_shares(maps: xr.Dataset) -> Figure:

@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from pscnet.report.explanation import draw_importance, draw_shares, write_explanation_figures
+from pscnet.explain.items import list_items
+from pscnet.nets import NetSpec
+from pscnet.report.explanation import COLOURS, LABELS, SOURCES, draw_importance, draw_shares, write_explanation_figures
 from pscnet.report.inputs import ReportError
 
-KINDS = ["smap", "background", "predictor", "band", "channel", "static", "season"]
+KINDS = ["smap", "background", "predictor", "band", "channel", "static", "predictors"]
 
 
 def document(count: int = 30) -> dict:
@@ -40,15 +42,24 @@ def maps() -> xr.Dataset:
 
 
 def test_the_most_important_items_stand_on_top():
-    axis = draw_importance(document(), 20).axes[0]
-    widths = [bar.get_width() for bar in axis.patches]
-    assert len(widths) == 20
-    assert widths == sorted(widths, reverse=True)
-    assert widths[0] == pytest.approx(100 * 29e-5 / 1e-3)
-    assert axis.get_yticklabels()[0].get_text() == "i29"
-    assert axis.yaxis_inverted()
-    assert "PSCNet" in axis.get_title()
-    assert "23 samples" in axis.get_title()
+    above, below = draw_importance(document(), 10).axes
+    for axis in (above, below):
+        widths = [bar.get_width() for bar in axis.patches]
+        assert widths == sorted(widths, reverse=True)
+        assert axis.yaxis_inverted()
+    assert len(below.patches) == 10
+    assert below.patches[0].get_width() == pytest.approx(100 * 25e-5 / 1e-3)
+    assert [label.get_text() for label in below.get_yticklabels()][:3] == ["i25", "i24", "i23"]
+    assert {label.get_text() for label in above.get_yticklabels()} >= {"i29", "static fields, moved in space"}
+    assert "PSCNet" in above.get_title()
+    assert "23 samples" in above.get_title()
+
+
+def test_every_kind_of_item_has_its_colour():
+    spec = NetSpec("pscnet", 2, 2, 4, 8.0)
+    listed = list_items(["a:day", "a:level", "b:day", "b:level"], spec, kriged=True)
+    assert {item.kind for item in listed} == set(COLOURS)
+    assert {item.name for item in listed if item.kind in SOURCES} == set(LABELS)
 
 
 def test_each_panel_shows_its_part():
