@@ -31,6 +31,7 @@ ALLOWED = {
         "losses.py",
         "training.py",
         "downscale.py",
+        "explain",
         "checkpoint.py",
         "devices.py",
         "validation/heldout.py",
