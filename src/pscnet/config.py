@@ -192,13 +192,17 @@ class Samples(Section):
 
 
 #: Names of the nets, those of :data:`pscnet.nets.NETS`.
-NetName = Literal["pscnet", "mlp", "unet"]
+NetName = Literal["pscnet", "mlp", "unet", "random_forest", "gradient_boosting"]
 
 
 class Model(Section):
     """The net."""
 
-    name: NetName = Field("pscnet", description="The net: pscnet, or a baseline (mlp: per pixel, unet: spatial).")
+    name: NetName = Field(
+        "pscnet",
+        description="The net: pscnet, or a baseline (mlp: per pixel, unet: spatial; random_forest, gradient_boosting: "
+        "per pixel, without width, blocks and dropout).",
+    )
     width: int = Field(32, ge=4, le=512, description="Feature channels.")
     heads: int = Field(4, ge=1, le=16, description="Attention heads (time kernels) over the SMAP retrievals.")
     blocks: int = Field(1, ge=1, le=8, description="Spatial blocks at each scale.")

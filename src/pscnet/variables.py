@@ -106,4 +106,10 @@ FLAG_BITS: dict[str, int] = {
 }
 
 #: The nets by the names of the configuration, each with its name for people.
-NET_TITLES: dict[str, str] = {"pscnet": "PSCNet", "mlp": "per-pixel MLP", "unet": "U-Net"}
+NET_TITLES: dict[str, str] = {
+    "pscnet": "PSCNet",
+    "mlp": "per-pixel MLP",
+    "unet": "U-Net",
+    "random_forest": "random forest",
+    "gradient_boosting": "gradient boosting",
+}

@@ -20,7 +20,7 @@ from tests.unit.samples.run import PREDICTORS
 from tests.unit.test_training import MODEL, depends_on_scored, equal, fields, train
 
 
-@pytest.fixture(scope="module", params=[*NETS])
+@pytest.fixture(scope="module", params=[name for name in NETS if NETS[name].learns == "gradient"])
 def trained(request, made_run, tmp_path_factory) -> Path:  # noqa: F811
     folder = tmp_path_factory.mktemp(request.param)
     return train(made_run, folder / f"{request.param}.safetensors", model=MODEL | {"name": request.param})

@@ -8,12 +8,19 @@ import difflib
 from pscnet.nets.frame import Net, NetSpec
 from pscnet.nets.mlp import MLP
 from pscnet.nets.pscnet import PSCNet
+from pscnet.nets.trees import GradientBoosting, RandomForest
 from pscnet.nets.unet import UNet
 
 __all__ = ["NETS", "Net", "NetSpec", "UnknownNetError", "make_net", "require_known"]
 
 #: Every net by the name that configuration, files and checkpoints give it.
-NETS: dict[str, type[Net]] = {"pscnet": PSCNet, "mlp": MLP, "unet": UNet}
+NETS: dict[str, type[Net]] = {
+    "pscnet": PSCNet,
+    "mlp": MLP,
+    "unet": UNet,
+    "random_forest": RandomForest,
+    "gradient_boosting": GradientBoosting,
+}
 
 
 class UnknownNetError(ValueError):

@@ -190,6 +190,9 @@ class Net(nn.Module):
     #: Whether the net reads :attr:`Batch.sequence`.
     reads_sequence = False
 
+    #: How the net learns: by "gradient" descent, or as "trees" (:mod:`pscnet.trees`).
+    learns = "gradient"
+
     def __init__(self, spec: NetSpec) -> None:
         super().__init__()
         self.spec = spec
