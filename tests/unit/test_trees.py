@@ -29,10 +29,9 @@ from tests.unit.test_training import fields
 KINDS = [name for name in NETS if NETS[name].learns == "trees"]
 SIZE = TreeOptions(30, 5, 5)
 GRID = (TreeOptions(30, 2, 10), TreeOptions(30, 5, 5))
-OPTIONS = SimpleNamespace(seed=0, device="cpu", batch_steps=6)
 
 
-@pytest.fixture(params=KINDS)
+@pytest.fixture(scope="module", params=KINDS)
 def kind(request) -> str:
     return request.param
 
@@ -165,15 +164,14 @@ class Learnt:
     def batches(self, store: SampleStore):
         return store.batches(np.arange(len(store)), 6, self.tile, 6, "cpu")
 
-    def grown(self, kind: str, seed: int = 0, **changes) -> trees.GrownTrees:
-        options = SimpleNamespace(**(vars(OPTIONS) | {"seed": seed}))
+    def grown(self, kind: str, seed: int = 0, grid: tuple[TreeOptions, ...] = GRID, **changes) -> trees.GrownTrees:
+        options = SimpleNamespace(seed=seed, device="cpu", batch_steps=6)
         spec = self.spec(kind, **changes)
-        return train_trees(spec, options, self.train, self.validation, self.geometry, self.tile, 6, GRID)
+        return train_trees(spec, options, self.train, self.validation, self.geometry, self.tile, 6, grid)
 
     def checkpoint(self, kind: str, output: Path) -> Path:
-        grown = self.grown(kind)
         Checkpoint(
-            self.spec(kind), grown.state, self.statistics, self.fine.describe(), self.coarse.describe(),
+            self.spec(kind), self.grown(kind).state, self.statistics, self.fine.describe(), self.coarse.describe(),
             time_scales(self.statistics.channels), 8, 6, self.run.split.describe(), 1.0,
         ).write(output)  # fmt: skip
         return output
@@ -182,6 +180,11 @@ class Learnt:
 @pytest.fixture(scope="module")
 def learnt(made_run, tmp_path_factory) -> Learnt:  # noqa: F811
     return Learnt(made_run, tmp_path_factory.mktemp("stores"))
+
+
+@pytest.fixture(scope="module")
+def written(learnt, kind, tmp_path_factory) -> Path:
+    return learnt.checkpoint(kind, tmp_path_factory.mktemp("model") / "trees.safetensors")
 
 
 def test_samples_are_footprint_means_at_observed_cells(learnt, kind):
@@ -197,6 +200,17 @@ def test_samples_are_footprint_means_at_observed_cells(learnt, kind):
     np.testing.assert_array_equal(weight[:count], first.precision[:, 0][seen].numpy())
     assert len(target) == sum(int(part.used.sum()) for _, part, _ in learnt.batches(learnt.train))
     assert weight.min() > 0
+
+
+def test_with_kriged_innovations_trees_learn_what_is_left(learnt, kind):
+    batch, target, stamps = next(learnt.batches(learnt.train))
+    kriged = torch.randn(len(stamps), 2, *learnt.coarse.shape, generator=torch.Generator().manual_seed(0))
+    given = [(dataclasses.replace(batch, kriged=kriged), target, stamps)]
+    plain, left = (
+        footprint_samples(make_net(learnt.spec(kind, kriged=use)), given, learnt.geometry)[1] for use in (False, True)
+    )
+    taken = learnt.geometry.to_coarse(learnt.geometry.coarse_to_fine(kriged[:, :1]))[target.used > 0]
+    np.testing.assert_allclose(plain - left, taken.numpy(), atol=1e-5)
 
 
 def test_the_number_of_samples_is_bounded(learnt):
@@ -249,9 +263,9 @@ def test_the_curve_tells_of_the_state_that_is_kept(learnt, kind, changes):
 
 
 def test_the_seed_decides(learnt, kind):
-    first, again, other = (learnt.grown(kind, seed).state for seed in (0, 0, 1))
+    first, again, other = (learnt.grown(kind, seed, GRID[:1]).state for seed in (0, 0, 1))
     assert all(torch.equal(part, again[key]) for key, part in first.items())
-    assert not torch.equal(first["trees.value"].sum(), other["trees.value"].sum())
+    assert not torch.equal(first["trees.value"][0, :3], other["trees.value"][0, :3])
 
 
 LOSSES = np.array([[0.9, 0.5, 0.8], [0.7, 0.6, 0.6]])
@@ -269,27 +283,25 @@ def test_validation_chooses_the_size(learnt, kind, monkeypatch):
 def test_boosting_without_an_end_overfits(learnt):
     """Why validation has a say: with trees enough, validation gets worse while training goes on getting better."""
     grid = (TreeOptions(120, 6, 2, learning_rate=0.5),)
-    spec = learnt.spec("gradient_boosting")
-    grown = train_trees(spec, OPTIONS, learnt.train, learnt.validation, learnt.geometry, learnt.tile, 6, grid)
+    grown = learnt.grown("gradient_boosting", grid=grid)
     first, last = grown.history[0], grown.history[-1]
     assert last["train_loss"] < first["train_loss"]
     assert last["validation_loss"] > grown.loss
     assert grown.options.trees < 120
 
 
-def test_a_checkpoint_comes_back(learnt, kind, tmp_path):
-    path = learnt.checkpoint(kind, tmp_path / "trees.safetensors")
-    checkpoint = read_checkpoint(path)
-    net = checkpoint.net()
+def test_a_checkpoint_comes_back(learnt, kind, written):
+    net = read_checkpoint(written).net()
     assert type(net) is NETS[kind]
-    assert all(torch.equal(net.state_dict()[key], part) for key, part in learnt.grown(kind).state.items())
+    grown = learnt.grown(kind).state
+    assert set(grown) == set(net.state_dict())
+    assert all(torch.equal(net.state_dict()[key], part) for key, part in grown.items())
 
 
-def test_the_answer_does_not_depend_on_tile_or_batch(learnt, kind, tmp_path):
+def test_the_answer_does_not_depend_on_tile_or_batch(learnt, kind, written, tmp_path):
     """But where a feature lies within rounding of a threshold."""
-    path = learnt.checkpoint(kind, tmp_path / "trees.safetensors")
-    whole = fields(learnt.run, path, tmp_path)
-    tiled = fields(learnt.run, path, tmp_path, tile=8, batch_steps=3, model=kind)
+    whole = fields(learnt.run, written, tmp_path)
+    tiled = fields(learnt.run, written, tmp_path, tile=8, batch_steps=3, model=kind)
     for name in ("soil_moisture", "soil_moisture_uncertainty"):
         apart = np.abs(tiled[name].values - whole[name].values)
         finite = np.isfinite(whole[name].values)
@@ -297,17 +309,15 @@ def test_the_answer_does_not_depend_on_tile_or_batch(learnt, kind, tmp_path):
         assert (apart[finite] > 1e-5).mean() < 1e-4
 
 
-def test_too_little_overlap_between_tiles_shows(learnt, kind, tmp_path, monkeypatch):
+def test_too_little_overlap_between_tiles_shows(learnt, written, tmp_path, monkeypatch):
     """The control."""
-    path = learnt.checkpoint(kind, tmp_path / "trees.safetensors")
-    whole = fields(learnt.run, path, tmp_path)
+    whole = fields(learnt.run, written, tmp_path)
     monkeypatch.setattr(downscale.Net, "reach_coarse_cells", lambda self, share: 0)
-    tiled = fields(learnt.run, path, tmp_path, tile=8)
+    tiled = fields(learnt.run, written, tmp_path, tile=8)
     apart = np.abs(tiled["soil_moisture"].values - whole["soil_moisture"].values)
     assert (apart[np.isfinite(apart)] > 1e-5).mean() > 0.01
 
 
-def test_downscaling_names_another_net(learnt, tmp_path):
-    path = learnt.checkpoint("random_forest", tmp_path / "trees.safetensors")
-    with pytest.raises(ValueError, match=r"a checkpoint of 'mlp' expected, found one of 'random_forest'"):
-        downscale.Downscaler(path, learnt.run.static, learnt.run.weights, PREDICTORS, model="mlp")
+def test_downscaling_names_another_net(learnt, kind, written):
+    with pytest.raises(ValueError, match=rf"a checkpoint of 'mlp' expected, found one of '{kind}'"):
+        downscale.Downscaler(written, learnt.run.static, learnt.run.weights, PREDICTORS, model="mlp")

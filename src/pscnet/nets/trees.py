@@ -87,7 +87,14 @@ class TreeEnsemble(nn.Module):
         Returns
         -------
         Tensor (len(ends), n)
+
+        Raises
+        ------
+        ValueError
+            When there are fewer trees.
         """
+        if ends[-1] > self.trees:
+            raise ValueError(f"answers of the first {ends[-1]} trees wanted, but the ensemble has {self.trees}")
         rows = ROWS.get(features.device.type, ROWS_ELSEWHERE)
         out = features.new_empty(len(ends), features.shape[0])
         tables = self._tables()

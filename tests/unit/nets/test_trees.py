@@ -70,6 +70,8 @@ def test_stages_are_answers_of_the_first_trees(mean):
     first = {name: part[:3] if part.ndim else part for name, part in state.items()}
     torch.testing.assert_close(stages[0], ensemble(mean, first)(rows))
     torch.testing.assert_close(stages[1], ensemble(mean, state)(rows))
+    with pytest.raises(ValueError, match="first 21 trees wanted, but the ensemble has 20"):
+        ensemble(mean, state).stages(rows, [3, 21])
 
 
 @pytest.mark.parametrize("name", KINDS)
