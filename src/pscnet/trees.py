@@ -79,7 +79,7 @@ GRIDS: dict[str, tuple[TreeOptions, ...]] = {
 
 
 class TrainingOptions(Protocol):
-    """What :func:`train_trees` reads of :class:`pscnet.training.Options`."""
+    """What :func:`train_trees` reads of :class:`pscnet.training.trainer.Options`."""
 
     seed: int
     device: str
@@ -127,7 +127,7 @@ def train_trees(
     ----------
     spec : NetSpec
         Of a net that learns as trees.
-    options : seed, device, batch_steps of :class:`pscnet.training.Options`
+    options : seed, device, batch_steps of :class:`pscnet.training.trainer.Options`
     train, validation : SampleStore
     geometry : Geometry
     tile : Tile

@@ -17,13 +17,14 @@ from pscnet.nets import NETS, NetSpec, make_net
 from pscnet.samples.bands import SampleError
 from pscnet.samples.geometry import make_geometry, make_tiles, read_weight_set
 from pscnet.samples.inputs import InputMaker
-from pscnet.samples.normaliser import TARGET_COVER, Normaliser
-from pscnet.samples.retrievals import Retrievals
-from pscnet.samples.store import SampleStore, month_files, time_scales
+from pscnet.samples.kriged import kriging
+from pscnet.samples.normaliser import Normaliser
+from pscnet.samples.store import LEARNT_PARTS, SampleStore, time_scales
+from pscnet.training.files import covered_cells, learnt_retrievals
 from pscnet.tree_arrays import TreeLayoutError
 from pscnet.trees import TreeOptions, fit_trees, footprint_samples, train_trees
 from tests.unit.samples.conftest import made_run  # noqa: F401 (fixture)
-from tests.unit.samples.run import MONTHS, PREDICTORS
+from tests.unit.samples.run import LEAVE_OUT_HOURS, PREDICTORS, WINDOW_DAYS
 from tests.unit.test_training import fields
 
 KINDS = [name for name in NETS if NETS[name].learns == "trees"]
@@ -138,48 +139,49 @@ def test_a_sample_of_no_weight_is_not_seen(kind):
 class Learnt:
     """The made-up run, ready to learn from."""
 
-    def __init__(self, run, folder: Path) -> None:
+    def __init__(self, run) -> None:
         self.statistics = Normaliser.read(run.normaliser)
-        files = month_files(MONTHS, *(run.files(kind) for kind in ("predictors", "bands", "coarse", "smap")))
-        self.maker = InputMaker(self.statistics, run.static, 8)
-        retrievals = Retrievals.from_files(
-            run.files("smap"), run.files("coarse"), self.statistics.background, self.statistics.noise
-        )
+        self.maker = InputMaker(self.statistics, run.static, WINDOW_DAYS)
+        retrievals = learnt_retrievals(run.files("smap"), run.files("coarse"), self.statistics, run.split)
         weights = read_weight_set(run.weights)
         self.fine, self.coarse = weights["fine_to_coarse"].src, weights["fine_to_coarse"].dst
         (self.tile,) = make_tiles(self.fine, self.coarse, None, 0)
         self.geometry = make_geometry(weights, self.maker.land, self.tile)
-        covered = self.geometry.to_coarse.covered.numpy() >= TARGET_COVER
+        covered = covered_cells(self.maker, weights["fine_to_coarse"])
         self.train, self.validation = (
-            SampleStore(files, part, run.split, self.maker, retrievals, covered, folder / part)
-            for part in ("train", "validation")
+            SampleStore(run.samples, part, self.maker, retrievals, covered, kriging(False)) for part in LEARNT_PARTS
         )
         self.run = run
 
     def spec(self, kind: str, **changes) -> NetSpec:
         statistics = self.statistics
-        size = {"predictors": len(statistics.predictors), "bands": statistics.bands, "window_days": 8, "heads": 2}
+        size = {
+            "predictors": len(statistics.predictors),
+            "bands": statistics.bands,
+            "window_days": WINDOW_DAYS,
+            "heads": 2,
+        }
         return NetSpec(kind, statics=self.maker.static_channels, **size, **changes)
 
     def batches(self, store: SampleStore):
-        return store.batches(np.arange(len(store)), 6, self.tile, 6, "cpu")
+        return store.batches(np.arange(len(store)), 6, self.tile, LEAVE_OUT_HOURS, "cpu")
 
     def grown(self, kind: str, seed: int = 0, grid: tuple[TreeOptions, ...] = GRID, **changes) -> trees.GrownTrees:
         options = SimpleNamespace(seed=seed, device="cpu", batch_steps=6)
         spec = self.spec(kind, **changes)
-        return train_trees(spec, options, self.train, self.validation, self.geometry, self.tile, 6, grid)
+        return train_trees(spec, options, self.train, self.validation, self.geometry, self.tile, LEAVE_OUT_HOURS, grid)
 
     def checkpoint(self, kind: str, output: Path) -> Path:
         Checkpoint(
             self.spec(kind), self.grown(kind).state, self.statistics, self.fine.describe(), self.coarse.describe(),
-            time_scales(self.statistics.channels), 8, 6, self.run.split.describe(), 1.0,
+            time_scales(self.statistics.channels), WINDOW_DAYS, LEAVE_OUT_HOURS, self.run.split.describe(), 1.0,
         ).write(output)  # fmt: skip
         return output
 
 
 @pytest.fixture(scope="module")
-def learnt(made_run, tmp_path_factory) -> Learnt:  # noqa: F811
-    return Learnt(made_run, tmp_path_factory.mktemp("stores"))
+def learnt(made_run) -> Learnt:  # noqa: F811
+    return Learnt(made_run)
 
 
 @pytest.fixture(scope="module")
@@ -204,12 +206,12 @@ def test_samples_are_footprint_means_at_observed_cells(learnt, kind):
 
 def test_with_kriged_innovations_trees_learn_what_is_left(learnt, kind):
     batch, target, stamps = next(learnt.batches(learnt.train))
-    kriged = torch.randn(len(stamps), 2, *learnt.coarse.shape, generator=torch.Generator().manual_seed(0))
-    given = [(dataclasses.replace(batch, kriged=kriged), target, stamps)]
+    given = [(batch, target, stamps)]
     plain, left = (
         footprint_samples(make_net(learnt.spec(kind, kriged=use)), given, learnt.geometry)[1] for use in (False, True)
     )
-    taken = learnt.geometry.to_coarse(learnt.geometry.coarse_to_fine(kriged[:, :1]))[target.used > 0]
+    taken = learnt.geometry.to_coarse(learnt.geometry.coarse_to_fine(batch.kriged[:, :1]))[target.used > 0]
+    assert taken.std() > 0.01
     np.testing.assert_allclose(plain - left, taken.numpy(), atol=1e-5)
 
 
@@ -248,7 +250,7 @@ def test_training_lowers_the_loss(learnt, kind):
     assert learnt.grown(kind, dress="literature").loss < 0.9 * before
 
 
-@pytest.mark.parametrize("changes", [{}, {"dress": "literature"}], ids=str)
+@pytest.mark.parametrize("changes", [{}, {"kriged": True}, {"dress": "literature"}], ids=str)
 def test_the_curve_tells_of_the_state_that_is_kept(learnt, kind, changes):
     grown = learnt.grown(kind, **changes)
     net = make_net(learnt.spec(kind, **changes))

@@ -62,7 +62,7 @@ def test_every_net_goes_through_the_same_rules(workspace, name):
 def test_an_unknown_net_gets_the_nearest(workspace):
     done = workspace.snakemake("-n", "--configfile", "tiny.yaml", "--config", "model={name: unnet}", check=False)
     assert done.returncode != 0
-    assert "model.name: 'unnet' is no net; the nearest is 'unet' (pscnet, mlp, unet, " in done.stdout
+    assert "model.name: 'unnet' is no net; the nearest is 'unet' (pscnet, mlp, unet, lstm, " in done.stdout
 
 
 def test_an_overlay_of_six_lines_is_enough(workspace):

@@ -19,7 +19,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from pscnet.nets.frame import LOG_VARIANCE, Answer, Batch, Geometry, Net, NetSpec
+from pscnet.nets.frame import Answer, Batch, Geometry, Net, NetSpec
 
 #: Rows and trees walked together. On a CPU the features of that many rows stay in its cache; they bound the memory.
 ROWS = {"cpu": 2048}
@@ -142,7 +142,7 @@ class Trees(Net):
         super().__init__(spec)
         # No learnt mix of channels: trees take them one at a time.
         del self.fusion, self.dropout
-        if spec.own:
+        if self.heads:
             # Several memories and reaches, as attention starts from; its learnt part of the age stays silent.
             for parameter in self.attention.age_logit.parameters():
                 nn.init.zeros_(parameter)
@@ -153,8 +153,7 @@ class Trees(Net):
     @property
     def channels(self) -> int:
         """Number of features."""
-        own = 1 + self.smap_features if self.spec.own else 0
-        return self.spec.predictors * self.spec.bands + self.spec.statics + own
+        return self.spec.predictors * self.spec.bands + self.spec.statics + self.smap_features + int(self.spec.own)
 
     def own_reach(self, cells: Mapping[str, float]) -> float:
         """None."""
@@ -166,23 +165,21 @@ class Trees(Net):
             residual = self.on_land(self.trees, self.features(batch, geometry), geometry)
             mean = self.base(batch, geometry) + residual
         answer = Answer({"10km": mean}, {"10km": self.log_variance.expand_as(mean).contiguous()})
-        self._averages(answer, geometry)
-        return answer
+        return self.averaged_down(answer, geometry)
 
     def features(self, batch: Batch, geometry: Geometry) -> Tensor:
         """What the trees see at each 10 km pixel: (batch, channel, y, x) float32."""
+        bands = batch.bands * self.bands_seen
         if not self.spec.own:
-            return torch.cat([batch.bands, batch.statics], 1).float()
+            return torch.cat([bands, batch.statics], 1).float()
         statics = self._regional_statics(batch.statics, geometry.fine_weight)
-        return torch.cat([batch.bands, statics, batch.background, *self._smap(batch, geometry)], 1).float()
+        smap = self._smap(batch, geometry, {"10km": batch.background})["10km"]
+        return torch.cat([bands, statics, batch.background, smap], 1).float()
 
     def base(self, batch: Batch, geometry: Geometry) -> Tensor:
         """The 10 km field before trees: (batch, 1, y, x)."""
-        if not self.spec.own:
-            return torch.zeros_like(batch.background)
-        if not self.spec.kriged:
-            return batch.background
-        return batch.background + geometry.coarse_to_fine(self._kriged(batch)[:, :1])
+        base = batch.background if self.spec.own and self.spec.skip else torch.zeros_like(batch.background)
+        return base + geometry.coarse_to_fine(batch.kriged[:, :1]) if self.kriged else base
 
     @staticmethod
     def on_land(evaluate, features: Tensor, geometry: Geometry) -> Tensor:
@@ -204,25 +201,6 @@ class Trees(Net):
         field = values.new_zeros(features.shape[0], values.shape[0], *land.shape)
         field[:, :, land] = values.movedim(0, 1)
         return field
-
-    def _smap(self, batch: Batch, geometry: Geometry) -> list[Tensor]:
-        """SMAP's features at 10 km, as :meth:`Net.front` makes them."""
-        spread = geometry.coarse_to_fine
-        sums, mass = self.attention(batch.age, batch.weight, batch.value, batch.innovation)
-        smap = [self._against(self.attention.analyse(spread(sums), spread(mass)), batch.background)]
-        return [*smap, spread(self._kriged(batch))] if self.spec.kriged else smap
-
-    def _kriged(self, batch: Batch) -> Tensor:
-        if batch.kriged is None:
-            raise ValueError("the net reads kriged innovations (NetSpec.kriged), and the batch holds none")
-        return batch.kriged
-
-    def _averages(self, answer: Answer, geometry: Geometry) -> None:
-        """Add the 36 and 18 km fields: area averages of the 10 km field."""
-        variance = answer.log_variance["10km"].exp()
-        for scale, average in {"36km": geometry.to_coarse, "18km": geometry.to_middle}.items():
-            answer.mean[scale] = average(answer.mean["10km"])
-            answer.log_variance[scale] = average(variance).clamp(min=math.exp(LOG_VARIANCE[0])).log()
 
 
 class RandomForest(Trees):

@@ -13,6 +13,7 @@ from tests.unit.nets.world import TinyRegion, random_batch, random_trees, small_
 
 KINDS = [name for name in NETS if NETS[name].learns == "trees"]
 DRESSES = [{}, {"kriged": True}, {"dress": "literature"}]
+OTHER_INPUTS = [{"retrievals": "none"}, {"retrievals": "none", "kriged": True}, {"retrievals": "smoothed"}]
 
 
 @pytest.fixture(scope="module")
@@ -90,24 +91,18 @@ def test_a_state_that_lacks_a_part_is_refused():
         ensemble(True, state)
 
 
-@pytest.mark.parametrize("changes", DRESSES, ids=str)
+@pytest.mark.parametrize("changes", DRESSES + OTHER_INPUTS, ids=str)
 @pytest.mark.parametrize("name", KINDS)
 def test_the_features_are_counted(region, name, changes):
-    net, batch = small_net(name=name, **changes), with_kriged(region)
+    net, batch = small_net(name=name, **changes), random_batch(region)
     features = net.features(batch, region.geometry(region.whole()))
     assert features.shape == (2, net.channels, *region.fine.shape)
     assert torch.isfinite(features).all()
 
 
-def with_kriged(region: TinyRegion):
-    batch = random_batch(region)
-    kriged = torch.randn(2, 2, *region.coarse.shape, generator=torch.Generator().manual_seed(3))
-    return dataclasses.replace(batch, kriged=kriged)
-
-
 @pytest.mark.parametrize("name", KINDS)
 def test_untrained_it_answers_with_what_it_adds_to(region, name):
-    batch, geometry = with_kriged(region), region.geometry(region.whole())
+    batch, geometry = random_batch(region), region.geometry(region.whole())
     expected = {
         "own": batch.background,
         "kriged": batch.background + geometry.coarse_to_fine(batch.kriged[:, :1]),
@@ -119,8 +114,9 @@ def test_untrained_it_answers_with_what_it_adds_to(region, name):
 
 
 def test_kriged_innovations_must_be_there(region):
+    batch = dataclasses.replace(random_batch(region), kriged=None)
     with pytest.raises(ValueError, match="reads kriged innovations"):
-        small_net(name="random_forest", kriged=True)(random_batch(region), region.geometry(region.whole()))
+        small_net(name="random_forest", kriged=True)(batch, region.geometry(region.whole()))
 
 
 @pytest.mark.parametrize("name", KINDS)
@@ -147,6 +143,16 @@ def test_lasting_fields_are_seen_averaged_in_the_own_dress_only(region, name):
     land = torch.from_numpy(region.land)
     assert torch.equal(statics["literature"], batch.statics[:, :1])
     assert statics["own"][..., land].std() < 0.5 * batch.statics[:, :1][..., land].std()
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_bands_and_background_can_be_taken_out(region, name):
+    batch, geometry = random_batch(region), region.geometry(region.whole())
+    without = small_net(name=name, without_bands=(1,), skip=False)
+    bands = without.features(batch, geometry)[:, : batch.bands.shape[1]]
+    assert [channel for channel in range(10) if not bands[:, channel].any()] == [1, 6]
+    assert not without.base(batch, geometry).any()
+    assert small_net(name=name).features(batch, geometry)[:, 1].any()
 
 
 @pytest.mark.parametrize("name", KINDS)

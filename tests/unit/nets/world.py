@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from pscnet.grids import WEIGHTS, Grid, ease2_grid, fine_grid, halved
-from pscnet.nets import Net, NetSpec, make_net
+from pscnet.nets import NETS, Net, NetSpec, make_net
 from pscnet.nets.frame import Batch
 from pscnet.regrid import make_weights
 from pscnet.samples.geometry import Tile, make_geometry
@@ -14,6 +14,13 @@ from pscnet.weights import Weights
 
 #: Slots of the retrieval window in the random batches.
 SLOTS = 10
+
+#: Days of the sequence in the random batches.
+DAYS = 4
+
+#: Inputs of a batch on the fine grid and on the coarse one.
+ON_FINE = ("bands", "statics", "background", "sequence")
+ON_COARSE = ("age", "weight", "value", "innovation", "kriged")
 
 
 class TinyRegion:
@@ -45,6 +52,7 @@ class TinyRegion:
 def small_net(seed: int = 0, name: str = "pscnet", **changes) -> Net:
     """An untrained net whose head is not zero, so that every part of it shows in the answer."""
     size = {"predictors": 2, "bands": 5, "statics": 3, "window_days": 8, "width": 8, "heads": 2}
+    size["sequence_days"] = DAYS if NETS[name].reads_sequence else 0
     spec = NetSpec(name, **(size | changes))
     torch.manual_seed(seed)
     net = make_net(spec)
@@ -92,6 +100,8 @@ def random_batch(region: TinyRegion, steps: int = 2, seed: int = 0) -> Batch:
         weight=weight,
         value=draw(steps, SLOTS, *coarse) * weight,
         innovation=draw(steps, SLOTS, *coarse) * weight,
+        kriged=draw(steps, 2, *coarse),
+        sequence=draw(steps, DAYS, 4, *fine),
     )
 
 
@@ -99,6 +109,6 @@ def cut(batch: Batch, tile: Tile) -> Batch:
     """The part of a batch that a tile sees."""
     rows, cols = tile.window
     y, x = tile.coarse
-    fine = {name: getattr(batch, name)[..., rows, cols] for name in ("bands", "statics", "background")}
-    coarse = {name: getattr(batch, name)[..., y, x] for name in ("age", "weight", "value", "innovation")}
+    fine = {name: getattr(batch, name)[..., rows, cols] for name in ON_FINE}
+    coarse = {name: getattr(batch, name)[..., y, x] for name in ON_COARSE}
     return Batch(**fine, **coarse)
