@@ -363,10 +363,6 @@ class Net(nn.Module):
         front : Front
             Made at 10 km.
         geometry : Geometry
-
-        Returns
-        -------
-        Answer
         """
         answer = Answer()
         self.answer(answer, "10km", features, front)
