@@ -10,3 +10,11 @@ rule compare_models:
 rule compare_parts:
     input:
         page=f"results/{PLAN.run}/compare_parts.md",
+
+
+# Importance of the inputs, and maps of where SMAP and where ERA5-Land carry the answer.
+rule explain:
+    input:
+        figures=[f"results/{PLAN.run}/explain/{PLAN.config.model.name}_{kind}.png" for kind in ("importance", "shares")],
+    message:
+        "What carries the answer of run {PLAN.run}: results/{PLAN.run}/explain/"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,7 @@ from pscnet.baselines.covariance import Covariance, Spacing
 from pscnet.checkpoint import Checkpoint, read_checkpoint
 from pscnet.devices import choose_device
 from pscnet.nets import Net
-from pscnet.nets.frame import Batch, Geometry
+from pscnet.nets.frame import Answer, Batch, Geometry
 from pscnet.samples.bands import BandStream, SampleError, channel_names
 from pscnet.samples.geometry import Tile, cell_share, make_geometry, make_pyramid, make_tiles, read_weight_set
 from pscnet.samples.inputs import InputMaker
@@ -79,6 +79,9 @@ class Fields:
     times : ndarray (step,)
     soil_moisture, uncertainty : ndarray (step, lat, lon) float32 [m3 m-3]
     flag : ndarray (step, lat, lon) uint8
+    parts : dict of str to ndarray (step, lat, lon) float32 [m3 m-3]
+        What soil moisture is the sum of before it is cut off at its physical range; see
+        :attr:`pscnet.nets.frame.Answer.parts`. Empty where it was not asked for.
     """
 
     start: int
@@ -86,6 +89,7 @@ class Fields:
     soil_moisture: np.ndarray
     uncertainty: np.ndarray
     flag: np.ndarray
+    parts: dict[str, np.ndarray] = field(default_factory=dict)
 
 
 class Downscaler:
@@ -183,6 +187,7 @@ class Downscaler:
         wanted: np.ndarray | None = None,
         leave_out_hours: float | None = None,
         before: str | Path | None = None,
+        with_parts: bool = False,
     ) -> Iterator[Fields]:
         """Fields of one month, some steps at a time.
 
@@ -198,6 +203,8 @@ class Downscaler:
             Leave out retrievals this near to each step: for scores against them.
         before : path, optional
             Predictors of the preceding month, which nets that read sequences look back into.
+        with_parts : bool
+            Fill :attr:`Fields.parts`.
         """
         normaliser = self.maker.normaliser
         scales = self.checkpoint.time_scales_days
@@ -219,11 +226,12 @@ class Downscaler:
                     self._kriged(seen),
                     None if window is None else window(times),
                 )
-                mean, variance = self._net_fields(inputs)
+                parts: dict[str, np.ndarray] | None = {} if with_parts else None
+                mean, variance = self._net_fields(inputs, parts)
                 flag = self._flags(
                     {name: raw[steps] for name, raw in chunk.raw.items()}, seen.weight, retrievals, bands
                 )
-                yield Fields(chunk.start + int(steps[0]), times, mean, self.field_std(variance), flag)
+                yield Fields(chunk.start + int(steps[0]), times, mean, self.field_std(variance), flag, parts or {})
 
     def _kriged(self, seen: RetrievalSet) -> np.ndarray | None:
         if self.covariance is None:
@@ -231,15 +239,15 @@ class Downscaler:
         spacing = Spacing.of(self.coarse)
         return kriged_channels(seen, self.covariance, spacing, self.maker.normaliser.target_std)
 
-    def _net_fields(self, inputs: Inputs) -> tuple[np.ndarray, np.ndarray]:
+    def _net_fields(self, inputs: Inputs, parts: dict[str, np.ndarray] | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Mean [m3 m-3] and variance (standardised) on the whole fine grid, NaN off land, tile by tile.
 
-        A tile that does not fit into the device's memory is made smaller, and all is done again: the answer does not
-        depend on it.
+        The parts of the mean are put into ``parts`` where that is given. A tile that does not fit into the device's
+        memory is made smaller, and all is done again: the answer does not depend on it.
         """
         while True:
             try:
-                return self._tiled_fields(inputs)
+                return self._tiled_fields(inputs, parts)
             except torch.OutOfMemoryError as error:
                 side = self.tile_size or max(self.fine.shape)
                 if side <= SMALLEST_TILE or not self.spec.own:
@@ -251,12 +259,14 @@ class Downscaler:
                 torch.cuda.empty_cache()
                 logger.warning("out of memory on %s: tiles of %d cells from here on", self.device, self.tile_size)
 
-    def _tiled_fields(self, inputs: Inputs) -> tuple[np.ndarray, np.ndarray]:
+    def _tiled_fields(self, inputs: Inputs, parts: dict[str, np.ndarray] | None) -> tuple[np.ndarray, np.ndarray]:
         shape = (len(inputs.times), *self.maker.land.shape)
         mean, variance = np.full(shape, np.nan, "f4"), np.full(shape, np.nan, "f4")
         for position, tile in enumerate(self.tiles):
             batch = inputs.batch(self.maker, tile, self.device)
             answers = [net(batch, self._geometry(position)) for net in self.nets]
+            if parts is not None:
+                self._keep_parts(answers, tile, parts)
             means = torch.stack([answer.mean["10km"] for answer in answers])
             scales = [member.variance_scale for member in self.members]
             own = [a.log_variance["10km"].exp() * scale for a, scale in zip(answers, scales, strict=True)]
@@ -267,6 +277,19 @@ class Downscaler:
         normaliser = self.maker.normaliser
         mean = np.clip(mean * normaliser.target_std + normaliser.target_mean, *SOIL_MOISTURE_RANGE)
         return np.where(self.maker.region, mean, np.nan), np.where(self.maker.region, variance, np.nan)
+
+    def _keep_parts(self, answers: Sequence[Answer], tile: Tile, parts: dict[str, np.ndarray]) -> None:
+        """Put the parts [m3 m-3] of the answers' common mean on a tile into fields of the whole grid, NaN off land."""
+        normaliser, inside = self.maker.normaliser, self.maker.region[tile.core]
+        # The level of SMAP belongs to the background, or to the residual of a net that has none.
+        base = "background" if "background" in answers[0].parts else "residual"
+        for name in answers[0].parts:
+            mean = torch.stack([answer.parts[name] for answer in answers]).mean(0)
+            values = mean[:, 0, tile.inner[0], tile.inner[1]].cpu().numpy() * normaliser.target_std
+            values = values + (normaliser.target_mean if name == base else 0.0)
+            if name not in parts:
+                parts[name] = np.full((len(values), *self.maker.land.shape), np.nan, "f4")
+            parts[name][:, tile.core[0], tile.core[1]] = np.where(inside, values, np.nan)
 
     def field_std(self, variance: np.ndarray) -> np.ndarray:
         """Standard deviation of a 10 km value [m3 m-3] from the total variance of a footprint mean (standardised).

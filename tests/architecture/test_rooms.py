@@ -34,6 +34,7 @@ ALLOWED = {
         "trees.py",
         "tree_arrays.py",
         "downscale.py",
+        "explain",
         "checkpoint.py",
         "devices.py",
         "validation/heldout.py",

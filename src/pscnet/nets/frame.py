@@ -189,10 +189,14 @@ class Answer:
     Attributes
     ----------
     mean, log_variance : dict of scale name to Tensor (batch, 1, y, x)
+    parts : dict of str to Tensor (batch, 1, y, x)
+        What the 10 km mean is the sum of: ``background``, ``innovation`` (gates times innovations, all heads) and
+        ``residual``; in the literature's dress ``residual`` alone.
     """
 
     mean: dict[str, Tensor] = field(default_factory=dict)
     log_variance: dict[str, Tensor] = field(default_factory=dict)
+    parts: dict[str, Tensor] = field(default_factory=dict)
 
 
 @dataclass
@@ -346,12 +350,17 @@ class Net(nn.Module):
         out = self.head(features).float()
         gates, residual, log_variance = out.split([out.shape[1] - 2, 1, 1], 1)
         answer.mean[scale] = residual
+        parts = {"residual": residual}
         if self.spec.own:
             innovations = [front.smap[scale][:, : self.heads], front.smap[scale][:, 3 * self.heads :][:, :1]]
             innovation = (gates * torch.cat(innovations, 1)).sum(1, keepdim=True)
             answer.mean[scale] = innovation + residual
+            parts["innovation"] = innovation
             if self.spec.skip:
                 answer.mean[scale] = front.background[scale] + answer.mean[scale]
+                parts["background"] = front.background[scale]
+        if scale == "10km":
+            answer.parts = parts
         answer.log_variance[scale] = log_variance.clamp(*LOG_VARIANCE)
 
     def answer_fine(self, features: Tensor, front: Front, geometry: Geometry) -> Answer:

@@ -82,14 +82,14 @@ class InputMaker:
     def sequence(self, entries: np.ndarray) -> np.ndarray:
         """Standardise values and daily means (step, 2 * predictor, lat, lon); 0 over sea, cut off at :data:`CLIP`.
 
-        A predictor's mean is that of its bands together; the bands are taken to vary independently.
+        They become departures from the lasting mean of their pixel, as level bands do. The bands of a predictor are
+        taken to vary independently for its standard deviation.
         """
         normaliser = self.normaliser
-        shape = (len(normaliser.predictors), normaliser.bands)
-        mean = normaliser.mean.reshape(shape).sum(1)
-        variance = np.where(np.isfinite(normaliser.std), normaliser.std**2, 0.0).reshape(shape).sum(1)
-        std = np.where(variance > 0, np.sqrt(variance), np.inf)
-        scaled = (entries - np.tile(mean, 2)[:, None, None]) / np.tile(std, 2)[:, None, None]
+        variance = np.where(np.isfinite(normaliser.std), normaliser.std**2, 0.0)
+        variance = variance.reshape(len(normaliser.predictors), normaliser.bands).sum(1)
+        std = np.where(variance > 0, np.sqrt(variance), np.inf)[:, None, None]
+        scaled = (entries - np.tile(normaliser.lasting, (2, 1, 1))) / np.tile(std, (2, 1, 1))
         return np.where(self.land, np.clip(scaled, -CLIP, CLIP), 0.0).astype("f4")
 
     def background(self, soil_water: np.ndarray) -> np.ndarray:

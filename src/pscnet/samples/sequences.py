@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
+from pscnet.samples.bands import SampleError
 from pscnet.samples.inputs import InputMaker
 from pscnet.sources.atomic import replacing
 from pscnet.timeaxis import STEPS_PER_DAY
@@ -27,9 +28,23 @@ def wanted_stamps(stamps: np.ndarray, days: int, first: np.datetime64) -> np.nda
 
 
 def lagged_rows(available: np.ndarray, stamps: np.ndarray, days: int) -> np.ndarray:
-    """Positions (sample, day) in ``available`` of the entries of each sequence, oldest first."""
+    """Positions (sample, day) in ``available`` of the entries of each sequence, oldest first.
+
+    Raises
+    ------
+    SampleError
+        When an entry is not there.
+    """
     lagged = np.asarray(stamps, "M8[ns]")[:, None] - np.arange(days - 1, -1, -1) * _DAY
-    return np.searchsorted(available, _not_before(lagged, available[0]))
+    wanted = _not_before(lagged, available[0])
+    rows = np.minimum(np.searchsorted(available, wanted), len(available) - 1)
+    absent = available[rows] != wanted
+    if absent.any():
+        raise SampleError(
+            f"sequences of {days} days: the entry of {str(wanted[absent][0])[:16]} is missing from their file, which "
+            "was made for fewer days; delete the folder of the samples and run again"
+        )
+    return rows
 
 
 def _not_before(times: np.ndarray, first: np.datetime64) -> np.ndarray:

@@ -31,10 +31,12 @@ from pscnet.nets.frame import Batch
 from pscnet.samples.bands import BandStream, SampleError
 from pscnet.samples.geometry import Tile
 from pscnet.samples.inputs import InputMaker
+from pscnet.samples.normaliser import TARGET_COVER
 from pscnet.samples.retrievals import Retrievals
 from pscnet.samples.sequences import lagged_rows
 from pscnet.sources.atomic import replacing
 from pscnet.timeaxis import Split, neighbour
+from pscnet.weights import Weights
 
 #: Fewest overpass stamps of a part from which a net is trained or calibrated.
 FEWEST_STAMPS = 4
@@ -105,6 +107,12 @@ class Target:
     def within(self, owned: Tensor) -> Target:
         """The same, used only at the cells (1, 1, y, x) that are owned."""
         return replace(self, used=self.used * owned)
+
+
+def covered_cells(maker: InputMaker, conservative: Weights) -> np.ndarray:
+    """Coarse cells (y, x) bool of which land covers enough to be a target."""
+    share = conservative.matrix @ maker.land.ravel().astype("f8")
+    return share.reshape(conservative.dst_shape) >= TARGET_COVER
 
 
 def usable_stamps(retrievals: Retrievals, split: Split, part: str, covered: np.ndarray) -> np.ndarray:

@@ -21,12 +21,13 @@ from pscnet.samples.bands import SampleError
 from pscnet.samples.geometry import cell_share, make_geometry, make_pyramid, make_tiles, read_weight_set
 from pscnet.samples.inputs import InputMaker
 from pscnet.samples.kriged import COVARIANCE, kriging, write_kriged
-from pscnet.samples.normaliser import TARGET_COVER, Normaliser
+from pscnet.samples.normaliser import Normaliser
 from pscnet.samples.retrievals import Retrievals
 from pscnet.samples.sequences import write_sequences
 from pscnet.samples.store import (
     LEARNT_PARTS,
     SampleStore,
+    covered_cells,
     month_files,
     read_stamps,
     sample_file,
@@ -157,12 +158,6 @@ def learnt_retrievals(
     retrievals = Retrievals.from_files(smap, coarse, statistics.background, statistics.noise, causal)
     retrievals.hide(split.part_of_blocks("test", retrievals.stamp))
     return retrievals
-
-
-def covered_cells(maker: InputMaker, conservative: Weights) -> np.ndarray:
-    """Coarse cells (y, x) bool of which land covers enough to be a target."""
-    share = conservative.matrix @ maker.land.ravel().astype("f8")
-    return share.reshape(conservative.dst_shape) >= TARGET_COVER
 
 
 def training_tiles(
