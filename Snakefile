@@ -4,6 +4,7 @@
 #     snakemake --cores 8 --configfile my_run.yaml             with keys of its own on top
 #     snakemake -n                                             the plan; needs neither data nor accounts
 #     snakemake --cores 4 fetch                                only fetch the raw files (source: fetch)
+#     snakemake --cores 8 compare_models                       all nets beside each other (source: twin)
 
 import os
 import re
@@ -43,7 +44,12 @@ wildcard_constraints:
     method="conservative|bilinear",
     grid_from="[A-Za-z0-9]+",
     grid_to="[A-Za-z0-9]+",
-    model=re.escape(PLAN.config.model.name),
+    part="train|validation",
+    kriging="kriged|kriged_causal",
+    model="|".join(map(re.escape, PLAN.variants)),
+    seed=r"\d+",
+    members=r"\d+|ensemble",
+    table="models|parts",
 
 
 # A finished run is a tested run: products are wanted together with their checks and scores.
@@ -74,4 +80,7 @@ include: "workflow/rules/train.smk"
 include: "workflow/rules/downscale.smk"
 include: "workflow/rules/product.smk"
 include: "workflow/rules/verify.smk"
+include: "workflow/rules/compare.smk"
 include: "workflow/rules/report.smk"
+include: "workflow/rules/explain.smk"
+include: "workflow/targets.smk"

@@ -89,13 +89,17 @@ class Workspace:
             path.write_text(before)
 
 
+#: Rows of a job table that are no jobs.
+TARGETS = ("all", "fetch", "explain", "compare_models", "compare_parts", "total")
+
+
 def planned(output: str) -> dict[str, int]:
     """The job table of a dry run: rule to number of jobs, without target rules and ``total``."""
     if "Nothing to be done" in output:
         return {}
     table = output.split("Job stats:\n")[-1].split("\n\n")[0]
     counts = dict(re.findall(r"^(\w+) +(\d+)$", table, re.M))
-    return {rule: int(count) for rule, count in counts.items() if rule not in ("all", "fetch", "total")}
+    return {rule: int(count) for rule, count in counts.items() if rule not in TARGETS}
 
 
 @pytest.fixture(scope="session")

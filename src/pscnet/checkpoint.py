@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
@@ -24,8 +25,14 @@ from pscnet.samples.normaliser import Normaliser
 from pscnet.sources.atomic import replacing
 
 #: Version of the layout; a reader refuses others.
-LAYOUT = 1
+LAYOUT = 2
 _KEY = "pscnet"
+
+#: Attributes of a checkpoint that lie in the header as they are.
+_KEPT = (
+    "fine", "coarse", "time_scales_days", "window_days", "leave_out_hours", "split", "variance_scale", "scores",
+    "config_hash", "covariance", "causal",
+)  # fmt: skip
 
 
 class CheckpointError(ValueError):
@@ -53,6 +60,10 @@ class Checkpoint:
     scores : dict
         Losses of the kept epoch.
     config_hash : str
+    covariance : dict or None
+        Parameters of the covariance behind the kriged innovation, where the net reads it.
+    causal : bool
+        Whether the net was trained on past retrievals alone.
     """
 
     spec: NetSpec
@@ -67,6 +78,8 @@ class Checkpoint:
     variance_scale: float
     scores: dict = field(default_factory=dict)
     config_hash: str = ""
+    covariance: dict | None = None
+    causal: bool = False
 
     def net(self) -> Net:
         """The net with its weights."""
@@ -98,6 +111,24 @@ class Checkpoint:
                     "(snakemake does when the checkpoint is deleted), or set the configuration back"
                 )
 
+    def require_beside(self, path: str | Path, first: Checkpoint, first_path: str | Path) -> None:
+        """Refuse a member that does not go with the first one of an ensemble.
+
+        Raises
+        ------
+        CheckpointError
+            Naming what differs.
+        """
+        alike = ("spec", "time_scales_days", "window_days", "leave_out_hours", "split", "covariance", "causal")
+        differing = [name for name in alike if getattr(self, name) != getattr(first, name)]
+        mine, other = self.normaliser.arrays(), first.normaliser.arrays()
+        differing += ["normaliser"] * any(not np.array_equal(mine[k], other[k], equal_nan=True) for k in mine)
+        if differing:
+            raise CheckpointError(
+                f"{path}: a member trained as {first_path} was expected, {', '.join(differing)} differ; delete the "
+                "older one and train again"
+            )
+
     def write(self, path: str | Path) -> None:
         """Write the file (atomic)."""
         tensors = {f"net.{name}": tensor.detach().cpu().contiguous() for name, tensor in self.weights.items()}
@@ -108,14 +139,8 @@ class Checkpoint:
             "model": self.spec.name,
             "spec": {name: value for name, value in self.spec.as_dict().items() if name != "name"},
             "normaliser": self.normaliser.header(),
-            **{
-                name: getattr(self, name)
-                for name in (
-                    "fine", "coarse", "time_scales_days", "window_days", "leave_out_hours", "split",
-                    "variance_scale", "scores", "config_hash",
-                )
-            },
-        }  # fmt: skip
+            **{name: getattr(self, name) for name in _KEPT},
+        }
         with replacing(path) as part:
             save_file(tensors, str(part), metadata={_KEY: json.dumps(header, sort_keys=True)})
 
@@ -140,14 +165,8 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
         spec=NetSpec(header["model"], **header["spec"]),
         weights={k.removeprefix("net."): v for k, v in tensors.items() if k.startswith("net.")},
         normaliser=Normaliser.from_arrays(arrays, header["normaliser"]),
-        **{
-            name: header[name]
-            for name in (
-                "fine", "coarse", "time_scales_days", "window_days", "leave_out_hours", "split",
-                "variance_scale", "scores", "config_hash",
-            )
-        },
-    )  # fmt: skip
+        **{name: header[name] for name in _KEPT},
+    )
 
 
 def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -167,6 +167,9 @@ class Samples(Section):
 
     window_days: float = Field(8, gt=0, le=28, description="SMAP retrievals this far away, on both sides, are input.")
     buffer_days: float = Field(8, ge=0, le=60, description="Gap between samples of different parts of the split.")
+    causal: bool = Field(
+        False, description="true: an answer sees past retrievals only (near real time); false: those of both sides."
+    )
     leave_out_hours: float = Field(
         6,
         ge=3,
@@ -192,13 +195,20 @@ class Samples(Section):
 
 
 #: Names of the nets, those of :data:`pscnet.nets.NETS`.
-NetName = Literal["pscnet", "mlp", "unet"]
+NetName = Literal[
+    "pscnet", "mlp", "unet", "lstm", "tcn", "resnet", "convlstm", "cnn3d", "random_forest", "gradient_boosting"
+]
 
 
 class Model(Section):
-    """The net."""
+    """The net, and which of its parts are there: what is taken out is compared in the ablation table."""
 
-    name: NetName = Field("pscnet", description="The net: pscnet, or a baseline (mlp: per pixel, unet: spatial).")
+    name: NetName = Field("pscnet", description="The net: pscnet, or a baseline ([list](../docs/method.md)).")
+    dress: Literal["own", "literature"] = Field(
+        "own",
+        description="own: SMAP and background are input, footprints supervise the 10 km field; literature: ERA5-Land "
+        "only, trained on 36 km means and applied at 10 km.",
+    )
     width: int = Field(32, ge=4, le=512, description="Feature channels.")
     heads: int = Field(4, ge=1, le=16, description="Attention heads (time kernels) over the SMAP retrievals.")
     blocks: int = Field(1, ge=1, le=8, description="Spatial blocks at each scale.")
@@ -209,6 +219,24 @@ class Model(Section):
         100, gt=0, description="Size of the box over which the net sees lasting fields averaged [km]."
     )
     dropout: float = Field(0.1, ge=0, lt=1, description="Share of feature channels dropped in training.")
+    kriged: bool = Field(True, description="The kriged innovation of optimal interpolation is input too.")
+    sequence_days: int = Field(10, ge=2, le=60, description="Days that nets of series look back (lstm, tcn, ...).")
+    retrievals: Literal["set", "innovations", "smoothed", "none"] = Field(
+        "set",
+        description="SMAP as input: set: learnt attention over retrievals; innovations, smoothed: fixed kernels over "
+        "innovations, over values; none.",
+    )
+    skip: bool = Field(True, description="The background is added to the answer; false: it is input only.")
+    gates: bool = Field(True, description="MFTF's gates over the bands; false: all bands as they are.")
+    without_bands: list[str] = Field([], description="Bands taken out of the input: day, level, or as 1.5d.")
+    squeeze: Literal["neighbourhood", "plain", "global", "none"] = Field(
+        "neighbourhood",
+        description="Squeeze-and-excitation: neighbourhood; plain: without the path of fine anomalies; global: over "
+        "the whole tile; none (name: pscnet).",
+    )
+    scales: list[Literal["36km", "18km", "10km"]] = Field(
+        ["36km", "18km", "10km"], description="Progressive scales, 10km among them (name: pscnet)."
+    )
 
     @field_validator("name", mode="before")
     @classmethod
@@ -218,11 +246,27 @@ class Model(Section):
             raise ValueError(f"{name!r} is no net; the nearest is {nearest(str(name), valid)!r} ({', '.join(valid)})")
         return name
 
+    @field_validator("scales")
+    @classmethod
+    def _scales(cls, scales: list[str]) -> list[str]:
+        ordered = [name for name in ("36km", "18km", "10km") if name in scales]
+        if scales != ordered or "10km" not in scales:
+            raise ValueError(f"{scales}: type scales coarse to fine, each once, 10km the last")
+        return scales
+
     @model_validator(mode="after")
     def _keys_of_net(self) -> Model:
-        if self.name != "pscnet" and "squeeze_km" in self.model_fields_set:
-            raise ValueError(f"squeeze_km goes with name: pscnet; take it out, {self.name} has no squeeze")
+        for key in ("squeeze_km", "squeeze", "scales"):
+            if self.name != "pscnet" and key in self.model_fields_set:
+                raise ValueError(f"{key} goes with name: pscnet; take it out, {self.name} has none")
         return self
+
+
+def at_least_a_cell(tile: int | str) -> int | str:
+    """A tile that holds a 36 km cell, or ``auto``."""
+    if isinstance(tile, int) and tile < 8:
+        raise ValueError(f"tile {tile}: a tile has at least 8 fine cells a side")
+    return tile
 
 
 class Training(Section):
@@ -233,7 +277,21 @@ class Training(Section):
     precision: Literal["float32", "bf16"] = Field("float32", description="bf16: autocast of the net's products.")
     epochs: int = Field(40, ge=1, description="Most passes over the training overpasses.")
     patience: int = Field(6, ge=1, description="Epochs without a better validation loss before stopping.")
+    ensemble: int = Field(
+        1, ge=1, le=20, description="Nets trained with seeds from seed on; the product is their mean."
+    )
     batch_steps: int = Field(4, ge=1, description="Overpass stamps in a batch.")
+    tile: int | Literal["auto"] = Field(
+        "auto", description="Fine cells a side of a training tile; auto: the whole region up to 96, else tiles of 96."
+    )
+    sampling: Literal["even", "plain"] = Field(
+        "even", description="even: every calendar month equally often; plain: every overpass once an epoch."
+    )
+    loss: Literal["separate", "joint", "huber"] = Field(
+        "separate",
+        description="separate: least squares for the mean, likelihood for the variance; joint: one likelihood; huber: "
+        "separate, large residuals linear.",
+    )
     learning_rate: float = Field(3e-3, gt=0, lt=1, description="Peak learning rate of AdamW.")
     weight_decay: float = Field(0.03, ge=0, description="Weight decay of AdamW.")
     threads: int = Field(4, ge=1, description="CPU threads; small regions train fastest with 1.")
@@ -247,6 +305,11 @@ class Training(Section):
         if min(weights) < 0 or weights[-1] == 0:
             raise ValueError(f"{list(weights)}: weights are not negative, and the last, of the 10 km field, is not 0")
         return weights
+
+    @field_validator("tile")
+    @classmethod
+    def _tile(cls, value: int | str) -> int | str:
+        return at_least_a_cell(value)
 
 
 class Downscale(Section):
@@ -266,9 +329,7 @@ class Downscale(Section):
     @field_validator("tile")
     @classmethod
     def _tile(cls, value: int | str) -> int | str:
-        if isinstance(value, int) and value < 8:
-            raise ValueError(f"tile {value}: a tile has at least 8 fine cells a side")
-        return value
+        return at_least_a_cell(value)
 
 
 class Product(Section):
@@ -315,6 +376,17 @@ class Twin(Section):
     )
 
 
+class Compare(Section):
+    """What ``snakemake compare_models`` and ``snakemake compare_parts`` train and score."""
+
+    models: list[NetName] = Field(
+        list(get_args(NetName)), description="Nets of the comparison; model's other keys hold for all of them."
+    )
+    literature: bool = Field(True, description="Each net in the literature's dress too.")
+    ensembles: list[NetName] = Field(["pscnet", "mlp"], description="Nets whose seeds are scored together too.")
+    seeds: int = Field(3, ge=1, le=20, description="Trainings of each net, with seeds from training.seed on.")
+
+
 #: Default predictors: water, temperature, rain, evaporation, radiation, vegetation and snow.
 DEFAULT_PREDICTORS = ["swvl1", "swvl2", "stl1", "t2m", "d2m", "tp", "e", "ssrd", "strd", "lai_hv", "lai_lv", "sd"]
 
@@ -353,6 +425,7 @@ class Config(Section):
     model: Model = Field(Model(), description="The net.")
     training: Training = Field(Training(), description="Training.")
     downscale: Downscale = Field(Downscale(), description="Downscaling.")
+    compare: Compare = Field(Compare(), description="Comparison of models.")
     product: Product = Field(Product(), description="Product files.")
     report: Report = Field(Report(), description="Report.")
     twin: Twin = Field(Twin(), description="The simulated Plateau.")

@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pscnet import config, provenance
 from pscnet.grids import WEIGHTS
+from pscnet.model_plan import ModelPlan
 from pscnet.sections import SMAP_SOURCES, is_address
 from pscnet.timeaxis import PARTS, neighbour
+from pscnet.variants import CHANGED_SECTIONS
 
 if TYPE_CHECKING:
     from pscnet.sources.archive import Inventory
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 INTERPOLATION = {"source_to_fine": "bilinear"}
 
 
-class Plan:
+class Plan(ModelPlan):
     """What the rules ask of a configuration.
 
     Parameters
@@ -121,19 +123,29 @@ class Plan:
         """The split resolved to blocks of time (see :meth:`pscnet.timeaxis.Split.describe`)."""
         return self.split.describe()
 
-    def section(self, name: str, *, without: Sequence[str] = ()) -> dict[str, Any]:
-        """A section of the configuration as plain values."""
-        values = getattr(self.config, name).model_dump(mode="json")
-        return {key: value for key, value in values.items() if key not in without}
-
-    def config_hash(self, *, without: Sequence[str] = ()) -> str:
+    def config_hash(self, *, without: Sequence[str] = (), variant: str | None = None) -> str:
         """Digest of what decides the values of a product month, and of a checkpoint ``without`` the later sections.
+
+        The checkpoint of a ``variant`` depends on its own sections.
 
         Names, folders and pages are left out, and the period too: a longer record with the same split leaves the old
         months as they are.
         """
-        aside = {"run", "archive", "fetch", "terrain_sha256", "stations", "report", "period", "product", *without}
+        aside = {
+            "run",
+            "archive",
+            "fetch",
+            "terrain_sha256",
+            "stations",
+            "report",
+            "period",
+            "product",
+            "compare",
+            *without,
+        }
         keys = {key: value for key, value in self.config.model_dump(mode="json").items() if key not in aside}
+        if variant is not None:
+            keys |= {section: self.changed(variant, section) for section in CHANGED_SECTIONS}
         for section in {"training", "downscale"} & set(keys):
             keys[section].pop("threads")  # how fast, not what
         return provenance.digest({**keys, "split": self.split_blocks})

@@ -12,7 +12,7 @@ import hashlib
 import json
 import os
 import subprocess
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -137,14 +137,20 @@ def commit(root: Path = SOURCE_ROOT) -> str:
 
 
 def of_product(
-    config_hash: str, checkpoint: str | Path, weights: str | Path, manifests: Iterable[str | Path], model: str
+    config_hash: str,
+    checkpoints: Sequence[str | Path],
+    weights: str | Path,
+    manifests: Iterable[str | Path],
+    model: str,
 ) -> dict[str, str]:
     """What a product says of its making: the global attributes that :mod:`pscnet.product` asks for.
 
     Parameters
     ----------
     config_hash : str
-    checkpoint, weights : path
+    checkpoints : paths
+        Of the net; of all members of an ensemble.
+    weights : path
     manifests : iterable of path
         Manifests of the raw files behind the month; the hash does not depend on their order.
     model : str
@@ -154,12 +160,13 @@ def of_product(
 
     with netCDF4.Dataset(weights) as file:
         engine = str(file.getncattr("engine"))
+    hashes = [hash_file(path) for path in checkpoints]
     return {
         "version": __version__,
         "commit": commit(),
         "config_hash": config_hash,
         "model": model,
-        "checkpoint_hash": hash_file(checkpoint),
+        "checkpoint_hash": hashes[0] if len(hashes) == 1 else digest(hashes),
         "weight_engine": engine,
         "manifests_hash": digest(sorted(hash_file(path) for path in manifests)),
     }

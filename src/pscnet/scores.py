@@ -38,7 +38,7 @@ MINIMUM_RETRIEVALS = 10
 MINIMUM_STEPS = 40
 
 #: A side whose standard deviation is below this share of its mean is a constant with rounding noise.
-_CONSTANT = 1e-10
+CONSTANT = 1e-10
 
 #: Detail smaller than this standard deviation [m3 m-3] is no detail (rounding of float32 is 3e-8 at 0.5).
 DETAIL_FLOOR = 1e-6
@@ -89,9 +89,9 @@ class PairMoments:
     @classmethod
     def stack(cls, parts: Sequence[PairMoments]) -> PairMoments:
         """Moments of equal shape along a new first axis."""
-        return cls(*(np.stack(arrays) for arrays in zip(*(part._arrays() for part in parts), strict=True)))
+        return cls(*(np.stack(arrays) for arrays in zip(*(part.arrays() for part in parts), strict=True)))
 
-    def _arrays(self) -> tuple[np.ndarray, ...]:
+    def arrays(self) -> tuple[np.ndarray, ...]:
         return self.n, self.mean_x, self.mean_y, self.sxx, self.syy, self.sxy
 
     def update(self, x: np.ndarray, y: np.ndarray) -> None:
@@ -101,7 +101,7 @@ class PairMoments:
     def merge(self, other: PairMoments) -> None:
         """Add the pairs of ``other``, of the same shape."""
         merged = PairMoments.stack([self, other]).pooled(axis=0)
-        self.n, self.mean_x, self.mean_y, self.sxx, self.syy, self.sxy = merged._arrays()
+        self.n, self.mean_x, self.mean_y, self.sxx, self.syy, self.sxy = merged.arrays()
 
     def pooled(self, axis: int | tuple[int, ...] | None = None) -> PairMoments:
         """Moments of all pairs along ``axis`` (default: all) taken together."""
@@ -127,7 +127,7 @@ class PairMoments:
 
     def selected(self, keep: np.ndarray) -> PairMoments:
         """The same moments with no pairs where ``keep`` (broadcastable to the shape) is false."""
-        return PairMoments(*(np.where(keep, array, 0.0) for array in self._arrays()))
+        return PairMoments(*(np.where(keep, array, 0.0) for array in self.arrays()))
 
     def r(self, minimum: int = 2, floor: float = 0.0) -> np.ndarray:
         """Pearson correlation; NaN with fewer than ``minimum`` pairs or a side that does not vary.
@@ -140,7 +140,7 @@ class PairMoments:
         """
         divisor = np.maximum(self.n, 1.0)
         std_x, std_y = np.sqrt(self.sxx / divisor), np.sqrt(self.syy / divisor)
-        varies = (std_x > floor + _CONSTANT * np.abs(self.mean_x)) & (std_y > floor + _CONSTANT * np.abs(self.mean_y))
+        varies = (std_x > floor + CONSTANT * np.abs(self.mean_x)) & (std_y > floor + CONSTANT * np.abs(self.mean_y))
         with np.errstate(invalid="ignore", divide="ignore"):
             r = np.clip(self.sxy / np.sqrt(self.sxx * self.syy), -1.0, 1.0)
         return np.where(varies & (self.n >= max(minimum, 2)), r, np.nan)

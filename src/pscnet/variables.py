@@ -104,6 +104,3 @@ FLAG_BITS: dict[str, int] = {
     "extrapolated": 16,
     "outside_region": 32,
 }
-
-#: The nets by the names of the configuration, each with its name for people.
-NET_TITLES: dict[str, str] = {"pscnet": "PSCNet", "mlp": "per-pixel MLP", "unet": "U-Net"}

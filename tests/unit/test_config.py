@@ -176,7 +176,7 @@ MISTAKES = {
     "training: {scale_weights: [1, 1, 0]}": "training.scale_weights: [1.0, 1.0, 0.0]: weights are not negative",
     "downscale: {tile: big}": "downscale.tile: a whole number or 'auto' expected (found 'big')",
     "downscale: {tile: 4}": "downscale.tile: tile 4: a tile has at least 8 fine cells a side",
-    "model: {name: mpl}": "model.name: 'mpl' is no net; the nearest is 'mlp' (pscnet, mlp, unet)",
+    "model: {name: mpl}": "model.name: 'mpl' is no net; the nearest is 'mlp' (pscnet, mlp, unet, lstm, ",
     "model: {name: mlp, squeeze_km: 80}": "model: squeeze_km goes with name: pscnet; take it out, mlp has no squeeze",
     "grids: {coarse: {name: M25}}": "grids.coarse.name: 'M36' expected (found 'M25')",
     "grids: {fine: {kind: ease}}": "grids.fine.kind: 'regular' or 'ease2' expected (found 'ease')",

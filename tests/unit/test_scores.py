@@ -74,7 +74,7 @@ def test_blocks_add_up_to_the_whole(cuts, offset):
     for start, end in pairwise(edges):
         streamed.update(x[start:end], y[start:end])
     whole = PairMoments.of(x, y)
-    for got, expected in zip(streamed._arrays(), whole._arrays(), strict=True):
+    for got, expected in zip(streamed.arrays(), whole.arrays(), strict=True):
         np.testing.assert_allclose(got, expected, rtol=1e-9, atol=1e-9)
     np.testing.assert_allclose(streamed.r(), whole.r(), atol=1e-9)
 

@@ -11,26 +11,29 @@ import pytest
 import torch
 import xarray as xr
 
-from pscnet import downscale, training
+from pscnet import downscale
 from pscnet.checkpoint import CheckpointError, read_checkpoint, write_tensors
 from pscnet.samples.bands import SampleError
 from pscnet.samples.retrievals import Retrievals
-from pscnet.training import Options, Trainer, train_files
+from pscnet.training import trainer
+from pscnet.training.calibration import variance_scale
+from pscnet.training.files import train_files
+from pscnet.training.trainer import Options, Trainer
 from pscnet.validation import METHODS
 from pscnet.validation.heldout import write_heldout
 from tests.unit.samples.conftest import made_run  # noqa: F401 (fixture)
-from tests.unit.samples.run import MONTHS, PREDICTORS
+from tests.unit.samples.run import LEAVE_OUT_HOURS, MONTHS, PREDICTORS, WINDOW_DAYS
 
-MODEL = {"name": "pscnet", "width": 8, "heads": 2, "blocks": 1, "squeeze_km": 60.0, "dropout": 0.1}
+MODEL = {"name": "pscnet", "width": 8, "heads": 2, "blocks": 1, "squeeze_km": 60.0, "dropout": 0.1, "kriged": True}
 OPTIONS = Options(epochs=3, patience=9, batch_steps=6)
 
 
 def train(run, output: Path, options: Options = OPTIONS, **changes) -> Path:
     given = {
-        "months": MONTHS, "predictors": run.files("predictors"), "bands": run.files("bands"),
-        "coarse": run.files("coarse"), "smap": run.files("smap"), "static": run.static, "normaliser": run.normaliser,
-        "weights": run.weights, "split": run.split, "model": MODEL, "options": options, "window_days": 8,
-        "leave_out_hours": 6, "config_hash": "test", "output": output, "curve": output.with_suffix(".csv"),
+        "coarse": run.files("coarse"), "smap": run.files("smap"), "samples": run.samples, "static": run.static,
+        "normaliser": run.normaliser, "covariance": run.covariance, "weights": run.weights, "split": run.split,
+        "model": MODEL, "options": options, "window_days": WINDOW_DAYS, "leave_out_hours": LEAVE_OUT_HOURS,
+        "config_hash": "test", "output": output, "curve": output.with_suffix(".csv"),
     }  # fmt: skip
     train_files(**(given | changes))
     return output
@@ -94,7 +97,7 @@ def test_the_variance_scale_fits_residuals_beside_known_noise():
     generator = torch.Generator().manual_seed(0)
     variance, extra = torch.rand(20000, generator=generator) + 0.5, torch.rand(20000, generator=generator)
     error2 = (2.5 * variance + extra) * torch.randn(20000, generator=generator) ** 2
-    assert training.variance_scale(error2, variance, extra) == pytest.approx(2.5, rel=0.05)
+    assert variance_scale(error2, variance, extra) == pytest.approx(2.5, rel=0.05)
 
 
 def test_a_resume_file_of_other_options_is_not_used(made_run, trained, tmp_path, monkeypatch):  # noqa: F811
@@ -132,8 +135,8 @@ def test_early_stopping_keeps_the_best(made_run, tmp_path, monkeypatch):  # noqa
 
 
 def test_a_loss_that_is_not_finite_stops_with_names(made_run, tmp_path, monkeypatch):  # noqa: F811
-    plain = training.area_average_loss
-    monkeypatch.setattr(training, "area_average_loss", lambda *args: plain(*args) * torch.nan)
+    plain = trainer.area_average_loss
+    monkeypatch.setattr(trainer, "area_average_loss", lambda *args: plain(*args) * torch.nan)
     with pytest.raises(SampleError, match=r"the loss is not finite at 2020-05-\d\d.*learning_rate"):
         train(made_run, tmp_path / "a.safetensors")
 

@@ -50,6 +50,14 @@ def test_the_demo_is_planned(workspace):
     assert "archive_manifest" not in output
 
 
+def test_an_explanation_is_made_when_it_is_asked_for_only(workspace):
+    arguments = ("-n", "--quiet", "host", "--configfile", "config/demo.yaml")
+    asked = planned(workspace.snakemake("explain", *arguments).stdout)
+    assert asked["explain_model"] == asked["explain_figures"] == asked["train_model"] == 1
+    assert not set(asked) & {"downscale_month", "product_month", "verify_scores"}
+    assert not [rule for rule in planned(workspace.snakemake(*arguments).stdout) if rule.startswith("explain")]
+
+
 @pytest.mark.parametrize("name", get_args(NetName))
 def test_every_net_goes_through_the_same_rules(workspace, name):
     arguments = ("-n", "--quiet", "host", "--configfile", "config/demo.yaml")
@@ -62,7 +70,7 @@ def test_every_net_goes_through_the_same_rules(workspace, name):
 def test_an_unknown_net_gets_the_nearest(workspace):
     done = workspace.snakemake("-n", "--configfile", "tiny.yaml", "--config", "model={name: unnet}", check=False)
     assert done.returncode != 0
-    assert "model.name: 'unnet' is no net; the nearest is 'unet' (pscnet, mlp, unet)" in done.stdout
+    assert "model.name: 'unnet' is no net; the nearest is 'unet' (pscnet, mlp, unet, lstm, " in done.stdout
 
 
 def test_an_overlay_of_six_lines_is_enough(workspace):

@@ -10,7 +10,8 @@ rule downscale_month:
         previous=lambda w: PLAN.previous("build/{run}/bands/{month}.nc", w.month),
         smap=lambda w: PLAN.around("build/{run}/smap/{month}.nc", w.month),
         static="build/{run}/static.nc",
-        checkpoint=f"build/{{run}}/models/{PLAN.config.model.name}.safetensors",
+        before=lambda w: PLAN.previous("build/{run}/predictors/{month}.nc", w.month) if PLAN.reads_sequences else [],
+        checkpoints=PLAN.checkpoints(),
     output:
         downscaled="build/{run}/downscaled/{month}.nc",
     log:

@@ -5,7 +5,7 @@ rule product_month:
     input:
         code=code_of("product_month"),
         downscaled="build/{run}/downscaled/{month}.nc",
-        checkpoint=f"build/{{run}}/models/{PLAN.config.model.name}.safetensors",
+        checkpoints=PLAN.checkpoints(),
         weights=PLAN.weights("fine_to_coarse"),
         manifests=lambda w: [
             "build/{run}/manifests/terrain.json",

@@ -9,7 +9,7 @@ rule report_page:
         scores="results/{run}/scores.json",
         places="build/{run}/verify/places.nc",
         references=PLAN.at("build/{run}/verify/fields_{month}.nc", PLAN.report_references),
-        curve=f"build/{{run}}/models/{PLAN.config.model.name}_curve.csv",
+        curve=PLAN.curve,
         checks=PLAN.at("build/{run}/verify/product_{month}.json"),
     output:
         page="results/{run}/report.html",

@@ -5,19 +5,19 @@ rule train_model:
     input:
         **PLAN.weight_set,
         code=code_of("train_model"),
-        predictors=PLAN.span("build/{run}/predictors/{month}.nc", "train", "validation"),
         coarse=PLAN.span("build/{run}/coarse/{month}.nc", "train", "validation"),
-        bands=PLAN.span("build/{run}/bands/{month}.nc", "train", "validation"),
         smap=PLAN.span("build/{run}/smap/{month}.nc", "train", "validation"),
+        samples=lambda w: PLAN.samples(w.model),
         static="build/{run}/static.nc",
         normaliser="build/{run}/normaliser.nc",
+        covariance="build/{run}/covariance.json",
     output:
-        checkpoint="build/{run}/models/{model}.safetensors",
-        curve="build/{run}/models/{model}_curve.csv",
+        checkpoint="build/{run}/models/{model}_{seed}.safetensors",
+        curve="build/{run}/models/{model}_{seed}_curve.csv",
     log:
-        "logs/train_model/{run}_{model}.log",
+        "logs/train_model/{run}_{model}_{seed}.log",
     benchmark:
-        "runtimes/train_model/{run}_{model}.tsv"
+        "runtimes/train_model/{run}_{model}_{seed}.tsv"
     conda:
         "../../envs/pscnet.yaml"
     threads: PLAN.config.training.threads
@@ -26,15 +26,16 @@ rule train_model:
         runtime=720,
         gpu=PLAN.gpus("training"),
     params:
-        months=PLAN.span_months("train", "validation"),
-        model=PLAN.section("model", without=["name"]),
-        options=PLAN.section("training", without=["threads"]),
-        window_days=PLAN.config.samples.window_days,
+        folder="build/{run}/samples",
+        model=lambda w: PLAN.net_of(w.model),
+        options=lambda w: PLAN.options_of(w.model, w.seed),
+        window_days=lambda w: PLAN.changed(w.model, "samples")["window_days"],
         leave_out_hours=PLAN.config.samples.leave_out_hours,
+        causal=lambda w: PLAN.changed(w.model, "samples")["causal"],
         split=PLAN.split_blocks,
         buffer_days=PLAN.config.samples.buffer_days,
-        config_hash=PLAN.config_hash(without=["downscale"]),
+        config_hash=lambda w: PLAN.config_hash(without=["downscale"], variant=w.model),
     message:
-        "Training {wildcards.model}; progress in {log}"
+        "Training {wildcards.model}, seed {wildcards.seed}; progress in {log}"
     script:
         "../scripts/train_model.py"

@@ -27,37 +27,6 @@ rule verify_product:
         "../scripts/verify_product.py"
 
 
-rule verify_covariance:
-    input:
-        code=code_of("verify_covariance"),
-        coarse=PLAN.span("build/{run}/coarse/{month}.nc", "train"),
-        smap=PLAN.span("build/{run}/smap/{month}.nc", "train"),
-        static="build/{run}/static.nc",
-        normaliser="build/{run}/normaliser.nc",
-        fine_to_coarse=PLAN.weights("fine_to_coarse"),
-        coarse_to_fine=PLAN.weights("coarse_to_fine"),
-    output:
-        covariance="build/{run}/verify/covariance.json",
-    log:
-        "logs/verify_covariance/{run}.log",
-    benchmark:
-        "runtimes/verify_covariance/{run}.tsv"
-    conda:
-        "../../envs/pscnet.yaml"
-    threads: 1
-    resources:
-        mem_mb=4000,
-        runtime=60,
-    params:
-        split=PLAN.split_blocks,
-        buffer_days=PLAN.config.samples.buffer_days,
-        window_days=PLAN.config.samples.window_days,
-    message:
-        "Covariance of innovations on the training split"
-    script:
-        "../scripts/verify_covariance.py"
-
-
 rule verify_heldout:
     input:
         **PLAN.weight_set,
@@ -67,8 +36,8 @@ rule verify_heldout:
         bands=PLAN.span("build/{run}/bands/{month}.nc", "test"),
         smap=PLAN.span("build/{run}/smap/{month}.nc", "test"),
         static="build/{run}/static.nc",
-        checkpoint=f"build/{{run}}/models/{PLAN.config.model.name}.safetensors",
-        covariance="build/{run}/verify/covariance.json",
+        checkpoints=PLAN.checkpoints(),
+        covariance="build/{run}/covariance.json",
     output:
         heldout="build/{run}/verify/heldout.nc",
     log:
@@ -103,7 +72,7 @@ rule verify_references:
         smap=lambda w: PLAN.around("build/{run}/smap/{month}.nc", w.month),
         static="build/{run}/static.nc",
         normaliser="build/{run}/normaliser.nc",
-        covariance="build/{run}/verify/covariance.json",
+        covariance="build/{run}/covariance.json",
         fine_to_coarse=PLAN.weights("fine_to_coarse"),
         coarse_to_fine=PLAN.weights("coarse_to_fine"),
     output:
@@ -120,6 +89,7 @@ rule verify_references:
         runtime=60,
     params:
         window_days=PLAN.config.samples.window_days,
+        causal=PLAN.config.samples.causal,
     message:
         "Reference fields of {wildcards.month}"
     script:

@@ -16,7 +16,7 @@ with log_to(snakemake.log[0]):
         attributes=snakemake.params.attributes,
         provenance=of_product(
             config_hash=snakemake.params.config_hash,
-            checkpoint=snakemake.input.checkpoint,
+            checkpoints=snakemake.input.checkpoints,
             weights=snakemake.input.weights,
             manifests=snakemake.input.manifests,
             model=snakemake.params.model,

@@ -14,7 +14,7 @@ with log_to(snakemake.log[0]):
         smap=snakemake.input.smap,
         static=snakemake.input.static,
         weights={name: snakemake.input[name] for name in WEIGHTS},
-        checkpoint=snakemake.input.checkpoint,
+        checkpoints=snakemake.input.checkpoints,
         covariance=snakemake.input.covariance,
         names=snakemake.params.names,
         split=Split.from_description(snakemake.params.split, snakemake.params.buffer_days),

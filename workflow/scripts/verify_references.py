@@ -13,5 +13,6 @@ with log_to(snakemake.log[0]):
         covariance=snakemake.input.covariance,
         weights={name: snakemake.input[name] for name in ("fine_to_coarse", "coarse_to_fine")},
         window_days=snakemake.params.window_days,
+        causal=snakemake.params.causal,
         output=snakemake.output.fields,
     )

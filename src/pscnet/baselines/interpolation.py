@@ -104,6 +104,7 @@ def read_interpolators(
     land: np.ndarray,
     weights: Mapping[str, Weights],
     window_days: float,
+    causal: bool = False,
 ) -> dict[str, Interpolator]:
     """An interpolator of each method of :data:`~pscnet.baselines.rescaling.BACKGROUNDS`.
 
@@ -115,11 +116,13 @@ def read_interpolators(
     land : ndarray (lat, lon) bool
     weights : ``fine_to_coarse`` and ``coarse_to_fine``
     window_days : float [day]
+    causal : bool
+        Past retrievals only.
     """
     fitted = read_covariances(covariance)
     made = {}
     for name, background_of in BACKGROUNDS.items():
         background = background_of(normaliser, land, weights["fine_to_coarse"], weights["coarse_to_fine"])
-        retrievals = Retrievals.from_files(smap, coarse, background, normaliser.noise)
+        retrievals = Retrievals.from_files(smap, coarse, background, normaliser.noise, causal)
         made[name] = Interpolator(background, retrievals, fitted[name], weights["coarse_to_fine"], window_days)
     return made

@@ -5,15 +5,32 @@
 
 import difflib
 
+from pscnet.nets.cnn3d import CNN3D
+from pscnet.nets.convlstm import ConvLSTM
 from pscnet.nets.frame import Net, NetSpec
+from pscnet.nets.lstm import LSTM
 from pscnet.nets.mlp import MLP
 from pscnet.nets.pscnet import PSCNet
+from pscnet.nets.resnet import ResNet
+from pscnet.nets.tcn import TCN
+from pscnet.nets.trees import GradientBoosting, RandomForest
 from pscnet.nets.unet import UNet
 
 __all__ = ["NETS", "Net", "NetSpec", "UnknownNetError", "make_net", "require_known"]
 
 #: Every net by the name that configuration, files and checkpoints give it.
-NETS: dict[str, type[Net]] = {"pscnet": PSCNet, "mlp": MLP, "unet": UNet}
+NETS: dict[str, type[Net]] = {
+    "pscnet": PSCNet,
+    "mlp": MLP,
+    "unet": UNet,
+    "lstm": LSTM,
+    "tcn": TCN,
+    "resnet": ResNet,
+    "convlstm": ConvLSTM,
+    "cnn3d": CNN3D,
+    "random_forest": RandomForest,
+    "gradient_boosting": GradientBoosting,
+}
 
 
 class UnknownNetError(ValueError):
@@ -30,6 +47,8 @@ def make_net(spec: NetSpec) -> Net:
     Raises
     ------
     UnknownNetError
+    ValueError
+        See :class:`pscnet.nets.sequence.SequenceNet`.
     """
     require_known(spec.name)
     return NETS[spec.name](spec)

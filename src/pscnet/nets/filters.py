@@ -18,11 +18,6 @@ STEPS_PER_DAY = 8
 STEP_DAYS = 1.0 / STEPS_PER_DAY
 
 
-def band_names(time_scales_days: Sequence[float]) -> list[str]:
-    """Names of the bands, fast to slow: ``day`` (within the day), one a time scale, ``level`` (slower than all)."""
-    return ["day", *(f"{scale:g}d" for scale in time_scales_days), "level"]
-
-
 class FilterBank:
     """Recursive filter bank with perfect reconstruction.
 

@@ -1,4 +1,4 @@
-"""What all nets have in common: their size, input and answer, MFTF in front, one head behind.
+"""What all nets have in common: their input and answer, MFTF in front, one head behind.
 
 A net stands between the two: it turns the fused features of :class:`Front` into features at one or more scales. So
 every net sees the same channels and the same attention over SMAP, and answers in the same form::
@@ -13,18 +13,16 @@ made, ERA5-Land is all that a net sees, there is no background, and it is traine
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor, nn
 
 from pscnet.nets.fusion import HEAD_REACH, BandFusion, RetrievalAttention
 from pscnet.nets.operators import GridOperator, MaskedMean
+from pscnet.nets.spec import SCALES, NetSpec
 from pscnet.nets.squeeze import box_mean
-
-#: Names of the scales, coarse to fine, and their nominal cell sizes [km].
-SCALES = {"36km": 36.0, "18km": 18.0, "10km": 10.0}
 
 #: Static channels that are no fields: sine and cosine of the season, the last ones.
 SEASON = 2
@@ -37,58 +35,6 @@ KRIGED = 2
 
 #: Limits of a predicted log-variance, standardised.
 LOG_VARIANCE = (-8.0, 6.0)
-
-
-@dataclass(frozen=True)
-class NetSpec:
-    """All that is needed to build a net: kept in the checkpoint.
-
-    Attributes
-    ----------
-    name : str
-        One of :data:`pscnet.nets.NETS`.
-    predictors, bands, statics : int
-        Dynamic predictors, bands of each, and static channels (the season's two last).
-    window_days : float
-        Reach of the SMAP window [day].
-    width, heads, blocks : int
-        Feature channels, attention heads, blocks at each scale.
-    squeeze_km : float
-        Size of the squeeze's box [km]; PSCNet alone has one.
-    regional_km : float
-        Size of the box over which static fields are averaged [km].
-    dropout : float
-    dress : {"own", "literature"}
-        See the module.
-    kriged : bool
-        Whether the kriged innovation (:attr:`Batch.kriged`) is input: one more head.
-    sequence_days : int
-        Days of :attr:`Batch.sequence`; 0 for nets that read none.
-    """
-
-    name: str
-    predictors: int
-    bands: int
-    statics: int
-    window_days: float
-    width: int = 32
-    heads: int = 4
-    blocks: int = 1
-    squeeze_km: float = 100.0
-    regional_km: float = 100.0
-    dropout: float = 0.1
-    dress: str = "own"
-    kriged: bool = False
-    sequence_days: int = 0
-
-    @property
-    def own(self) -> bool:
-        """Whether SMAP and the background are input, and SMAP's footprints the supervision."""
-        return self.dress == "own"
-
-    def as_dict(self) -> dict:
-        """JSON-ready."""
-        return asdict(self)
 
 
 @dataclass
@@ -133,7 +79,7 @@ class Batch:
         Kriged innovation and its standard deviation.
     sequence : Tensor (batch, day, 2 * predictors, y, x), optional
         The last days of each predictor, oldest first, at the time of day of the answer: the values, then the means of
-        the 24 hours before. Only nets with :attr:`Net.sequence_days` read it.
+        the 24 hours before. Only nets with :attr:`Net.reads_sequence` read it.
     """
 
     bands: Tensor
@@ -146,6 +92,17 @@ class Batch:
     kriged: Tensor | None = None
     sequence: Tensor | None = None
 
+    def averaged(self, average: Callable[[Tensor], Tensor]) -> Batch:
+        """The fine fields averaged to another grid: how the literature's dress is trained.
+
+        Parameters
+        ----------
+        average : callable
+            Fields (..., y, x) to fields on the other grid.
+        """
+        fine = {name: average(getattr(self, name)) for name in ("bands", "statics", "background")}
+        return replace(self, **fine, sequence=None if self.sequence is None else average(self.sequence))
+
 
 @dataclass
 class Answer:
@@ -154,10 +111,14 @@ class Answer:
     Attributes
     ----------
     mean, log_variance : dict of scale name to Tensor (batch, 1, y, x)
+    parts : dict of str to Tensor (batch, 1, y, x)
+        What the 10 km mean is the sum of: ``background``, ``innovation`` (gates times innovations, all heads) and
+        ``residual``; in the literature's dress ``residual`` alone.
     """
 
     mean: dict[str, Tensor] = field(default_factory=dict)
     log_variance: dict[str, Tensor] = field(default_factory=dict)
+    parts: dict[str, Tensor] = field(default_factory=dict)
 
 
 @dataclass
@@ -184,23 +145,30 @@ class Net(nn.Module):
     """Base of the nets: what comes before and after their own layers.
 
     A subclass makes its layers, then :meth:`make_head`; in ``forward`` it calls :meth:`front`, then :meth:`answer` at
-    each scale.
+    each scale, or :meth:`answer_fine` once.
     """
 
-    #: Whether the net reads :attr:`Batch.sequence`.
+    #: Whether the net reads :attr:`Batch.sequence`; see :class:`pscnet.nets.sequence.SequenceNet`.
     reads_sequence = False
+
+    #: How the net learns: by "gradient" descent, or as "trees" (:mod:`pscnet.trees`).
+    learns = "gradient"
 
     def __init__(self, spec: NetSpec) -> None:
         super().__init__()
         self.spec = spec
         self.regional_radius = max(1, round(spec.regional_km / SCALES["10km"] / 2))
-        self.heads = spec.heads if spec.own else 0
-        self.smap_features = 3 * self.heads + (KRIGED if spec.own and spec.kriged else 0)
-        extra = spec.statics + self.smap_features
-        if spec.own:
+        self.heads = spec.heads if spec.own and spec.retrievals != "none" else 0
+        self.kriged = int(spec.own and spec.kriged)
+        self.smap_features = 3 * self.heads + KRIGED * self.kriged
+        if self.heads:
             self.attention = RetrievalAttention(spec.heads, spec.window_days)
-            extra += 1
-        self.fusion = BandFusion(spec.predictors, spec.bands, extra, spec.width)
+            self.attention.requires_grad_(spec.retrievals == "set")
+        extra = spec.statics + self.smap_features + int(spec.own)
+        self.fusion = BandFusion(spec.predictors, spec.bands, extra, spec.width, spec.gates)
+        seen = torch.ones(spec.predictors, spec.bands)
+        seen[:, list(spec.without_bands)] = 0.0
+        self.register_buffer("bands_seen", seen.reshape(-1, 1, 1), persistent=False)
         self.dropout = nn.Dropout(spec.dropout)
 
     def make_head(self, width: int) -> nn.Sequential:
@@ -214,11 +182,11 @@ class Net(nn.Module):
         width : int
             Channels of the features.
         """
-        kriged = self.smap_features > 3 * self.heads
-        head = nn.Sequential(nn.Conv2d(width, width, 1), nn.GELU(), nn.Conv2d(width, self.heads + kriged + 2, 1))
+        outputs = self.heads + self.kriged + 2
+        head = nn.Sequential(nn.Conv2d(width, width, 1), nn.GELU(), nn.Conv2d(width, outputs, 1))
         nn.init.zeros_(head[2].weight)
-        bias = torch.zeros(self.heads + kriged + 2)
-        if kriged:
+        bias = torch.zeros(outputs)
+        if self.kriged:
             bias[self.heads] = 1.0
         else:
             bias[: self.heads] = 0.5 / max(self.heads, 1)
@@ -263,25 +231,33 @@ class Net(nn.Module):
     def front(self, batch: Batch, geometry: Geometry, scales: Iterable[str] = tuple(SCALES)) -> Front:
         """Fused features at 10 km; background and SMAP's features at ``scales``, the finest among them."""
         fine_mask = (geometry.fine_weight > 0).float()
+        bands = batch.bands * self.bands_seen
         if not self.spec.own:
-            fine = self.fusion(batch.bands * fine_mask, batch.statics * fine_mask) * fine_mask
+            fine = self.fusion(bands * fine_mask, batch.statics * fine_mask) * fine_mask
             return Front(self.dropout(fine), {}, {})
-        spread = {"36km": lambda x: x, "18km": geometry.coarse_to_middle, "10km": geometry.coarse_to_fine}
         average = {"36km": geometry.to_coarse, "18km": geometry.to_middle, "10km": lambda x: x}
         background = {scale: average[scale](batch.background) for scale in scales}
-        with torch.autocast(batch.age.device.type, enabled=False):
-            sums, mass = self.attention(batch.age, batch.weight, batch.value, batch.innovation)
-        smap = {
-            scale: self._against(self.attention.analyse(spread[scale](sums), spread[scale](mass)), background[scale])
-            for scale in scales
-        }
-        if self.spec.kriged:
+        smap = self._smap(batch, geometry, background)
+        statics = self._regional_statics(batch.statics, geometry.fine_weight)
+        fine = self.fusion(bands, torch.cat([statics, batch.background, smap["10km"]], 1)) * fine_mask
+        return Front(self.dropout(fine), background, smap)
+
+    def _smap(self, batch: Batch, geometry: Geometry, background: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """What SMAP says at each scale of ``background`` (batch, smap_features, y, x)."""
+        spread = {"36km": lambda x: x, "18km": geometry.coarse_to_middle, "10km": geometry.coarse_to_fine}
+        parts: dict[str, list[Tensor]] = {scale: [field[:, :0]] for scale, field in background.items()}
+        if self.heads:
+            with torch.autocast(batch.age.device.type, enabled=False):
+                sums, mass = self.attention(batch.age, batch.weight, batch.value, batch.innovation)
+            for scale, field in background.items():
+                analysed = self.attention.analyse(spread[scale](sums), spread[scale](mass))
+                parts[scale].append(self._against(analysed, field))
+        if self.kriged:
             if batch.kriged is None:
                 raise ValueError("the net reads kriged innovations (NetSpec.kriged), and the batch holds none")
-            smap = {scale: torch.cat([part, spread[scale](batch.kriged)], 1) for scale, part in smap.items()}
-        statics = self._regional_statics(batch.statics, geometry.fine_weight)
-        fine = self.fusion(batch.bands, torch.cat([statics, batch.background, smap["10km"]], 1)) * fine_mask
-        return Front(self.dropout(fine), background, smap)
+            for scale in background:
+                parts[scale].append(spread[scale](batch.kriged))
+        return {scale: torch.cat(found, 1) for scale, found in parts.items()}
 
     def answer(self, answer: Answer, scale: str, features: Tensor, front: Front) -> None:
         """Add a scale's field: gates of the innovations, residual and log-variance come from the shared head.
@@ -296,25 +272,57 @@ class Net(nn.Module):
         out = self.head(features).float()
         gates, residual, log_variance = out.split([out.shape[1] - 2, 1, 1], 1)
         answer.mean[scale] = residual
+        parts = {"residual": residual}
         if self.spec.own:
             innovations = [front.smap[scale][:, : self.heads], front.smap[scale][:, 3 * self.heads :][:, :1]]
             innovation = (gates * torch.cat(innovations, 1)).sum(1, keepdim=True)
-            answer.mean[scale] = front.background[scale] + innovation + residual
+            answer.mean[scale] = innovation + residual
+            parts["innovation"] = innovation
+            if self.spec.skip:
+                answer.mean[scale] = front.background[scale] + answer.mean[scale]
+                parts["background"] = front.background[scale]
+        if scale == "10km":
+            answer.parts = parts
         answer.log_variance[scale] = log_variance.clamp(*LOG_VARIANCE)
+
+    def answer_fine(self, features: Tensor, front: Front, geometry: Geometry) -> Answer:
+        """The answer of a net without coarser scales of its own: the 10 km field, and its area averages for theirs.
+
+        Parameters
+        ----------
+        features : Tensor (batch, channel, y, x)
+        front : Front
+            Made at 10 km.
+        geometry : Geometry
+        """
+        answer = Answer()
+        self.answer(answer, "10km", features, front)
+        return self.averaged_down(answer, geometry)
+
+    def averaged_down(self, answer: Answer, geometry: Geometry) -> Answer:
+        """The answer with area averages of its 10 km field as 36 and 18 km fields."""
+        variance = answer.log_variance["10km"].exp()
+        for scale, average in {"36km": geometry.to_coarse, "18km": geometry.to_middle}.items():
+            answer.mean[scale] = average(answer.mean["10km"])
+            answer.log_variance[scale] = average(variance).clamp(min=math.exp(LOG_VARIANCE[0])).log()
+        return answer
 
     def _regional_statics(self, statics: Tensor, weight: Tensor) -> Tensor:
         """Static fields averaged over the region around each pixel; the season as it is.
 
         Footprints do not judge lasting detail inside themselves, and over a region moisture and height may go together
         the other way round than they do within a valley: a net that sees lasting fine detail makes up its effect.
-        The background brings the lasting fine pattern instead.
+        The background brings the lasting fine pattern instead. The fields are the same in every sample of a batch.
         """
-        fields, season = statics[:, :-SEASON], statics[:, -SEASON:]
+        fields, season = statics[:1, :-SEASON], statics[:, -SEASON:]
         regional = box_mean(torch.where(weight > 0, fields, 0.0), weight, self.regional_radius)
-        return torch.cat([regional, season], 1)
+        return torch.cat([regional.expand(len(season), -1, -1, -1), season], 1)
 
     def _against(self, analysed: Tensor, background: Tensor) -> Tensor:
         """Values of the heads as differences from the background at the time of the answer."""
         innovations, values, confidence = analysed.split(self.heads, 1)
         share = 1 - torch.exp(-confidence)
-        return torch.cat([innovations, values - share * background, confidence], 1)
+        against = values - share * background
+        if self.spec.retrievals == "smoothed":
+            innovations = against
+        return torch.cat([innovations, against, confidence], 1)

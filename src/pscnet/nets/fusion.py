@@ -29,13 +29,16 @@ class BandFusion(nn.Module):
         Further channels (static fields, season, background, SMAP features) that are not gated.
     width : int
         Feature channels.
+    gates : bool
+        Without gates, all bands weigh the same.
     """
 
-    def __init__(self, predictors: int, bands: int, extra: int, width: int) -> None:
+    def __init__(self, predictors: int, bands: int, extra: int, width: int, gates: bool = True) -> None:
         super().__init__()
-        self.predictors, self.bands = predictors, bands
+        self.predictors, self.bands, self.gates = predictors, bands, gates
         channels = predictors * bands + extra
-        self.gate = nn.Sequential(nn.Conv2d(channels, 16, 1), nn.GELU(), nn.Conv2d(16, bands, 1))
+        if gates:
+            self.gate = nn.Sequential(nn.Conv2d(channels, 16, 1), nn.GELU(), nn.Conv2d(16, bands, 1))
         self.mix = nn.Sequential(nn.Conv2d(channels, width, 1), nn.GELU(), nn.Conv2d(width, width, 1))
 
     def forward(self, series_bands: Tensor, extra: Tensor) -> Tensor:
@@ -50,6 +53,8 @@ class BandFusion(nn.Module):
         -------
         Tensor (batch, width, y, x)
         """
+        if not self.gates:
+            return self.mix(torch.cat([series_bands, extra], 1))
         gates = 2 * torch.sigmoid(self.gate(torch.cat([series_bands, extra], 1)))
         shape = series_bands.shape
         gated = series_bands.reshape(shape[0], self.predictors, self.bands, *shape[2:]) * gates[:, None]

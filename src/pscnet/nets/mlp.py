@@ -6,12 +6,11 @@ cells, regional means of lasting fields). The 36 and 18 km fields are area avera
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 
 from torch import Tensor, nn
 
-from pscnet.nets.frame import LOG_VARIANCE, SCALES, Answer, Batch, Geometry, Net, NetSpec
+from pscnet.nets.frame import SCALES, Answer, Batch, Geometry, Net, NetSpec
 from pscnet.nets.separable import ChannelNorm
 
 
@@ -40,14 +39,17 @@ class PointwiseBlock(nn.Module):
         return x + self.layers(x)
 
 
+def pointwise_blocks(channels: int, blocks: int, dropout: float) -> nn.Sequential:
+    """So many blocks, one after the other."""
+    return nn.Sequential(*(PointwiseBlock(channels, dropout) for _ in range(blocks)))
+
+
 class MLP(Net):
     """Multi-layer perceptron at each pixel, with as many blocks as PSCNet has over its three scales."""
 
     def __init__(self, spec: NetSpec) -> None:
         super().__init__(spec)
-        self.blocks = nn.Sequential(
-            *(PointwiseBlock(spec.width, spec.dropout) for _ in range(len(SCALES) * spec.blocks))
-        )
+        self.blocks = pointwise_blocks(spec.width, len(SCALES) * spec.blocks, spec.dropout)
         self.head = self.make_head(spec.width)
 
     def own_reach(self, cells: Mapping[str, float]) -> float:
@@ -56,10 +58,5 @@ class MLP(Net):
 
     def forward(self, batch: Batch, geometry: Geometry) -> Answer:
         """The 10 km field and its area averages at 36 and 18 km; see :meth:`Net.forward`."""
-        front, answer = self.front(batch, geometry, ["10km"]), Answer()
-        self.answer(answer, "10km", self.blocks(front.fine), front)
-        variance = answer.log_variance["10km"].exp()
-        for scale, average in {"36km": geometry.to_coarse, "18km": geometry.to_middle}.items():
-            answer.mean[scale] = average(answer.mean["10km"])
-            answer.log_variance[scale] = average(variance).clamp(min=math.exp(LOG_VARIANCE[0])).log()
-        return answer
+        front = self.front(batch, geometry, ["10km"])
+        return self.answer_fine(self.blocks(front.fine), front, geometry)

@@ -16,24 +16,22 @@ from pscnet.nets.separable import SeparableBlock
 
 
 class PSCNet(Net):
-    """Progressive scale convolutional network."""
+    """Progressive scale convolutional network: features start at the coarsest scale and are refined at finer ones."""
 
     def __init__(self, spec: NetSpec) -> None:
         super().__init__(spec)
-        width = spec.width
+        width, first = spec.width, spec.scales[0]
+        beside = {scale: self.smap_features if scale == first == "36km" else 0 for scale in spec.scales}
         self.enter = nn.ModuleDict(
-            {
-                "36km": nn.Conv2d(width + self.smap_features, width, 1),
-                "18km": nn.Conv2d(2 * width, width, 1),
-                "10km": nn.Conv2d(2 * width, width, 1),
-            }
+            {scale: nn.Conv2d((1 if scale == first else 2) * width + beside[scale], width, 1) for scale in spec.scales}
         )
         self.blocks = nn.ModuleDict(
             {
                 scale: nn.ModuleList(
-                    SeparableBlock(width, self._radius(size), spec.dropout) for _ in range(spec.blocks)
+                    SeparableBlock(width, self._radius(SCALES[scale]), spec.dropout, spec.squeeze)
+                    for _ in range(spec.blocks)
                 )
-                for scale, size in SCALES.items()
+                for scale in spec.scales
             }
         )
         self.head = self.make_head(width)
@@ -47,19 +45,25 @@ class PSCNet(Net):
         return spatial + INTERPOLATION_REACH * (len(SCALES) - 1)
 
     def forward(self, batch: Batch, geometry: Geometry) -> Answer:
-        """Fields at 36, 18 and 10 km; see :meth:`Net.forward`."""
-        front, answer = self.front(batch, geometry), Answer()
-        fine = front.fine
-        coarse = [geometry.to_coarse(fine), *([front.smap["36km"]] if self.spec.own else [])]
-        features = self.enter["36km"](torch.cat(coarse, 1))
-        features = self._space("36km", features, geometry.coarse_weight)
-        self.answer(answer, "36km", features, front)
-        features = self.enter["18km"](torch.cat([geometry.to_middle(fine), geometry.coarse_to_middle(features)], 1))
-        features = self._space("18km", features, geometry.middle_weight)
-        self.answer(answer, "18km", features, front)
-        features = self.enter["10km"](torch.cat([fine, geometry.middle_to_fine(features)], 1))
-        features = self._space("10km", features, geometry.fine_weight)
-        self.answer(answer, "10km", features, front)
+        """A field at each scale; see :meth:`Net.forward`."""
+        front, answer = self.front(batch, geometry, self.spec.scales), Answer()
+        average = {"36km": geometry.to_coarse, "18km": geometry.to_middle, "10km": lambda x: x}
+        weight = {"36km": geometry.coarse_weight, "18km": geometry.middle_weight, "10km": geometry.fine_weight}
+        refine = {
+            ("36km", "18km"): geometry.coarse_to_middle,
+            ("18km", "10km"): geometry.middle_to_fine,
+            ("36km", "10km"): geometry.coarse_to_fine,
+        }
+        features, before = None, None
+        for scale in self.spec.scales:
+            parts = [average[scale](front.fine)]
+            if features is not None:
+                parts.append(refine[before, scale](features))
+            elif scale == "36km" and self.smap_features:
+                parts.append(front.smap[scale])
+            features = self._space(scale, self.enter[scale](torch.cat(parts, 1)), weight[scale])
+            self.answer(answer, scale, features, front)
+            before = scale
         return answer
 
     def _space(self, scale: str, features: Tensor, weight: Tensor) -> Tensor:

@@ -30,15 +30,17 @@ class SeparableBlock(nn.Module):
     channels : int
     squeeze_radius : int [cell]
     dropout : float
+    squeeze : str
+        Kind of :class:`~pscnet.nets.squeeze.NeighbourhoodSqueeze`.
     """
 
-    def __init__(self, channels: int, squeeze_radius: int, dropout: float) -> None:
+    def __init__(self, channels: int, squeeze_radius: int, dropout: float, squeeze: str = "neighbourhood") -> None:
         super().__init__()
         self.norm = ChannelNorm(channels)
         self.depthwise = nn.Conv2d(channels, channels, 3, padding=1, groups=channels)
         self.pointwise = nn.Conv2d(channels, channels, 1)
         self.activation = nn.GELU()
-        self.squeeze = NeighbourhoodSqueeze(channels, squeeze_radius)
+        self.squeeze = NeighbourhoodSqueeze(channels, squeeze_radius, squeeze)
         self.dropout = nn.Dropout2d(dropout)
 
     @property

@@ -45,18 +45,30 @@ class NeighbourhoodSqueeze(nn.Module):
     channels : int
     radius : int
         Half-size of the neighbourhood [cell]; the receptive field grows by exactly this.
+    kind : {"neighbourhood", "plain", "global", "none"}
+        ``plain``: without the path that adds fine anomalies back; ``global``: the usual block over all that it is
+        given, for comparison, whose answer depends on the tile; ``none``: nothing is done.
     reduction : int
         Channels are squeezed by this factor.
     """
 
-    def __init__(self, channels: int, radius: int, reduction: int = 4) -> None:
+    def __init__(self, channels: int, radius: int, kind: str = "neighbourhood", reduction: int = 4) -> None:
         super().__init__()
-        self.radius = radius
+        self.kind, self.radius = kind, radius if kind in ("neighbourhood", "plain") else 0
+        if kind == "none":
+            return
         hidden = max(4, channels // reduction)
         self.excite = nn.Sequential(nn.Conv2d(channels, hidden, 1), nn.GELU(), nn.Conv2d(hidden, channels, 1))
-        self.detail = nn.Parameter(torch.full((1, channels, 1, 1), 0.1))
+        if kind == "neighbourhood":
+            self.detail = nn.Parameter(torch.full((1, channels, 1, 1), 0.1))
 
     def forward(self, x: Tensor, weight: Tensor) -> Tensor:
         """``x`` (batch, channel, y, x), ``weight`` (1, 1, y, x) area weight, 0 under the mask."""
-        around = box_mean(x, weight, self.radius)
-        return torch.sigmoid(self.excite(around)) * x + self.detail * (x - around)
+        if self.kind == "none":
+            return x
+        if self.kind == "global":
+            around = (x * weight).sum((2, 3), keepdim=True) / weight.sum().clamp(min=1e-12)
+        else:
+            around = box_mean(x, weight, self.radius)
+        excited = torch.sigmoid(self.excite(around)) * x
+        return excited + self.detail * (x - around) if self.kind == "neighbourhood" else excited

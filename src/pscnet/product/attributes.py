@@ -12,7 +12,7 @@ import pandas as pd
 from ..checks import geo_transform
 from ..grids import Grid
 from ..timeaxis import STEP_HOURS, month_stamps
-from ..variables import NET_TITLES
+from ..variants import NET_TITLES
 
 #: Layer that a retrieval at L band represents [m]: centre, top, bottom.
 DEPTH = (0.025, 0.0, 0.05)

@@ -30,7 +30,7 @@ from pscnet.report.inputs import (
 from pscnet.report.packing import pack_plain, pack_within, quantise
 from pscnet.report.tables import number, score_tables, targets_table, tiles
 from pscnet.sources.atomic import replacing
-from pscnet.variables import NET_TITLES
+from pscnet.variants import NET_TITLES
 
 #: Largest page [bytes], and the share of it that the fields may take.
 PAGE_LIMIT = 15_000_000

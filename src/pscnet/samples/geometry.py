@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import scipy.sparse
 import torch
 
 from pscnet.grids import WEIGHTS, Grid
@@ -106,6 +107,17 @@ def read_weight_set(paths: Mapping[str, str | Path]) -> dict[str, Weights]:
     return {name: read_weights(paths[name]) for name in WEIGHTS}
 
 
+def owners(conservative: Weights) -> np.ndarray:
+    """Flat index of the coarse cell that covers most of each fine cell, shape (fine cells,)."""
+    columns = conservative.matrix.tocsc()
+    best = np.zeros(columns.shape[1], "i8")
+    for cell in range(columns.shape[1]):
+        part = slice(columns.indptr[cell], columns.indptr[cell + 1])
+        if part.stop > part.start:
+            best[cell] = columns.indices[part][np.argmax(columns.data[part])]
+    return best
+
+
 def make_geometry(
     weights: Mapping[str, Weights], land: np.ndarray, tile: Tile, device: torch.device | str = "cpu"
 ) -> Geometry:
@@ -144,6 +156,63 @@ def make_geometry(
         middle_weight=to_middle.covered[None, None],
         coarse_weight=to_coarse.covered[None, None],
     )
+
+
+def make_pyramid(weight: np.ndarray, device: torch.device | str = "cpu") -> Geometry:
+    """The operators of one grid and its 2 x 2 and 4 x 4 blocks, counted from its north-west corner.
+
+    This is the geometry of nets that know nothing of footprints: on the coarse grid, where they are trained, and on the
+    fine grid, where they are applied.
+
+    Parameters
+    ----------
+    weight : ndarray (y, x)
+        Relative area, 0 where there is no land.
+    device : torch.device
+    """
+    shapes = {factor: tuple(-(-size // factor) for size in weight.shape) for factor in (1, 2, 4)}
+
+    def means(fine: int, coarse: int) -> GridOperator:
+        rows, cols = (_blocks(n, m) for n, m in zip(shapes[fine], shapes[coarse], strict=True))
+        return GridOperator(scipy.sparse.kron(rows, cols).tocsr(), shapes[fine], shapes[coarse], device)
+
+    def interpolation(coarse: int, fine: int) -> GridOperator:
+        rows, cols = (_linear(n, m, coarse // fine) for n, m in zip(shapes[coarse], shapes[fine], strict=True))
+        return GridOperator(scipy.sparse.kron(rows, cols).tocsr(), shapes[coarse], shapes[fine], device)
+
+    base = torch.from_numpy(weight.astype("f4")).to(device)
+    land = (base > 0).float()
+    to_coarse, to_middle = MaskedMean(means(1, 4), land), MaskedMean(means(1, 2), land)
+    return Geometry(
+        to_coarse=to_coarse,
+        to_middle=to_middle,
+        middle_to_coarse=MaskedMean(means(2, 4), to_middle.covered),
+        coarse_to_middle=interpolation(4, 2),
+        middle_to_fine=interpolation(2, 1),
+        coarse_to_fine=interpolation(4, 1),
+        fine_weight=base[None, None],
+        middle_weight=to_middle.covered[None, None],
+        coarse_weight=to_coarse.covered[None, None],
+    )
+
+
+def _blocks(count: int, blocks: int) -> scipy.sparse.csr_matrix:
+    """Means of ``count`` cells over ``blocks`` equal blocks of them, the last one perhaps shorter."""
+    size = -(-count // blocks)
+    rows = np.arange(count) // size
+    share = 1.0 / np.bincount(rows, minlength=blocks)[rows]
+    return scipy.sparse.csr_matrix((share, (rows, np.arange(count))), shape=(blocks, count))
+
+
+def _linear(count: int, targets: int, factor: int) -> scipy.sparse.csr_matrix:
+    """Linear interpolation from ``count`` cells to ``targets`` cells of a ``factor``-th of their size."""
+    position = np.clip((np.arange(targets) + 0.5) / factor - 0.5, 0, count - 1)
+    low = np.minimum(position.astype(int), max(count - 2, 0))
+    high = np.minimum(low + 1, count - 1)
+    share = position - low
+    rows = np.tile(np.arange(targets), 2)
+    weights = np.concatenate([1 - share, share])
+    return scipy.sparse.csr_matrix((weights, (rows, np.concatenate([low, high]))), shape=(targets, count))
 
 
 def _shape(box: Box) -> tuple[int, int]:

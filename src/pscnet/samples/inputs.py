@@ -79,6 +79,19 @@ class InputMaker:
             )
         return torch.where(land, scaled, 0.0)
 
+    def sequence(self, entries: np.ndarray) -> np.ndarray:
+        """Standardise values and daily means (step, 2 * predictor, lat, lon); 0 over sea, cut off at :data:`CLIP`.
+
+        They become departures from the lasting mean of their pixel, as level bands do. The bands of a predictor are
+        taken to vary independently for its standard deviation.
+        """
+        normaliser = self.normaliser
+        variance = np.where(np.isfinite(normaliser.std), normaliser.std**2, 0.0)
+        variance = variance.reshape(len(normaliser.predictors), normaliser.bands).sum(1)
+        std = np.where(variance > 0, np.sqrt(variance), np.inf)[:, None, None]
+        scaled = (entries - np.tile(normaliser.lasting, (2, 1, 1))) / np.tile(std, (2, 1, 1))
+        return np.where(self.land, np.clip(scaled, -CLIP, CLIP), 0.0).astype("f4")
+
     def background(self, soil_water: np.ndarray) -> np.ndarray:
         """Standardised background (..., lat, lon) of fine soil water [m3 m-3]; 0 over sea."""
         field = (
@@ -107,20 +120,26 @@ class InputMaker:
         retrievals: RetrievalSet,
         tile: Tile,
         device: torch.device | str,
+        kriged: np.ndarray | None = None,
+        sequence: np.ndarray | None = None,
     ) -> Batch:
         """The net's input for some steps of one tile.
 
         Parameters
         ----------
         bands : Tensor (step, channel, lat, lon)
-            Standardised; whole region.
+            Standardised; of the tile's window.
         background : ndarray (step, lat, lon)
-            Standardised; whole region.
+            Standardised; of the tile's window.
         times : ndarray (step,)
         retrievals : RetrievalSet
             Around these times; whole region.
         tile : Tile
         device : torch.device
+        kriged : ndarray (step, 2, y, x), optional
+            See :func:`pscnet.samples.kriged.kriged_channels`; whole region.
+        sequence : ndarray (step, day, 2 * predictor, lat, lon), optional
+            Standardised; of the tile's window.
         """
         rows, cols = tile.window
         season = np.broadcast_to(
@@ -136,11 +155,13 @@ class InputMaker:
             return torch.from_numpy(np.ascontiguousarray(array, "f4")).to(device)
 
         return Batch(
-            bands=bands[:, :, rows, cols].to(device).float(),
+            bands=bands.to(device).float(),
             statics=tensor(np.concatenate([statics, season], 1)),
-            background=tensor(background[:, None, rows, cols]),
+            background=tensor(background[:, None]),
             age=tensor(retrievals.age[:, :, coarse_rows, coarse_cols]),
             weight=tensor(weight),
             value=tensor(np.where(weight > 0, value, 0.0)),
             innovation=tensor(retrievals.innovation[:, :, coarse_rows, coarse_cols] / target_std),
+            kriged=None if kriged is None else tensor(kriged[:, :, coarse_rows, coarse_cols]),
+            sequence=None if sequence is None else torch.from_numpy(sequence).to(device).float(),
         )

@@ -17,7 +17,7 @@ import xarray as xr
 from pscnet.samples.background import Background
 from pscnet.samples.bands import SampleError
 from pscnet.sources.smap_flags import NO_FLAG, SURFACE_BITS
-from pscnet.timeaxis import nearest_stamp
+from pscnet.timeaxis import HALF_STEP, nearest_stamp
 
 _DAY = np.timedelta64(1, "D").astype("m8[ns]")
 
@@ -53,6 +53,8 @@ class Retrievals:
         Precision relative to a recommended retrieval's; 0 for what is not to be seen.
     water : ndarray (y, x) bool
         Cells that SMAP flags as static water.
+    causal : bool
+        Whether an answer sees no retrieval later than its own stamp (near real time), or those of both sides.
     """
 
     def __init__(
@@ -64,7 +66,9 @@ class Retrievals:
         innovation: np.ndarray,
         reference_noise: float,
         water: np.ndarray | None = None,
+        causal: bool = False,
     ) -> None:
+        self.causal = causal
         self.date, self.time, self.value, self.noise, self.innovation = date, time, value, noise, innovation
         self.water = np.zeros(value.shape[1:], bool) if water is None else water
         with np.errstate(invalid="ignore"):
@@ -78,6 +82,7 @@ class Retrievals:
         coarse: Sequence[str | Path],
         background: Background,
         reference_noise: float,
+        causal: bool = False,
     ) -> Retrievals:
         """Read months in order, with innovations against ``background``.
 
@@ -88,6 +93,8 @@ class Retrievals:
         background : Background
         reference_noise : float [m3 m-3]
             Noise of a retrieval whose precision counts as 1.
+        causal : bool
+            See the class.
         """
         dates, times, values, noises, water = [], [], [], [], []
         for path in smap:
@@ -107,7 +114,8 @@ class Retrievals:
         value, noise = np.concatenate(values), np.concatenate(noises)
         stamps, means = background.footprint_series(coarse)
         at_retrieval = sample_at(stamps, means, nearest_stamp(time))
-        return cls(date, time, value, noise, (value - at_retrieval).astype("f4"), reference_noise, np.any(water, 0))
+        innovation = (value - at_retrieval).astype("f4")
+        return cls(date, time, value, noise, innovation, reference_noise, np.any(water, 0), causal)
 
     def hide(self, which: np.ndarray) -> None:
         """Take retrievals out for good: neither input nor target.
@@ -159,6 +167,8 @@ class Retrievals:
             known = ~np.isnat(time) & (self.precision[row] > 0)
             age = np.where(known, (time - stamp) / _DAY, 0.0)
             use = known & (np.abs(age) <= window_days)
+            if self.causal:
+                use &= age <= HALF_STEP / _DAY  # a retrieval belongs to its stamp, which may lie before it
             if leave_out_hours is not None:
                 use &= np.abs(age) * 24 > leave_out_hours
             made.age[answer, :count] = np.where(use, age, 0.0)

@@ -1,9 +1,25 @@
-"""Samples of training and validation: predictors at overpass stamps on disk, retrieval sets made on demand."""
+"""Samples of training and validation: what is slow to make lies on disk, retrieval sets are made on demand.
+
+Files of one part of the split, ``samples/{part}.{name}.npy``, which are mapped into memory, not read as a whole, so
+that a long record of a large region trains in bounded memory:
+
+===================  ================================  ===========================================================
+name                 dims, type                        meaning
+===================  ================================  ===========================================================
+stamps               sample, int64                     overpass stamps [ns since 1970]
+bands                sample, channel, lat, lon; f2     standardised bands
+background           sample, lat, lon; f4              standardised background
+kriged,              sample, 2, y, x; f4               kriged innovation without the sample's overpass, and its
+kriged_causal                                          standard deviation (:mod:`pscnet.samples.kriged`)
+sequence             day, 2 * predictor, lat, lon; f2  values and daily means (:mod:`pscnet.samples.sequences`)
+sequence_stamps      day, int64                        their stamps [ns since 1970]
+===================  ================================  ===========================================================
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -15,11 +31,18 @@ from pscnet.nets.frame import Batch
 from pscnet.samples.bands import BandStream, SampleError
 from pscnet.samples.geometry import Tile
 from pscnet.samples.inputs import InputMaker
+from pscnet.samples.normaliser import TARGET_COVER
 from pscnet.samples.retrievals import Retrievals
+from pscnet.samples.sequences import lagged_rows
+from pscnet.sources.atomic import replacing
 from pscnet.timeaxis import Split, neighbour
+from pscnet.weights import Weights
 
 #: Fewest overpass stamps of a part from which a net is trained or calibrated.
 FEWEST_STAMPS = 4
+
+#: Parts of the split that a net is trained and calibrated on.
+LEARNT_PARTS = ("train", "validation")
 
 
 @dataclass(frozen=True)
@@ -48,6 +71,22 @@ def month_files(
     return [MonthFiles(month, *(Path(path) for path in paths)) for month, *paths in rows]
 
 
+def sample_file(folder: str | Path, part: str, name: str) -> Path:
+    """The path of one file of a part."""
+    return Path(folder) / f"{part}.{name}.npy"
+
+
+def read_stamps(path: str | Path) -> np.ndarray:
+    """Stamps (sample,) datetime64[ns] of a ``stamps`` file."""
+    return np.load(path, allow_pickle=False).astype("M8[ns]")
+
+
+def write_stamps(path: str | Path, stamps: np.ndarray) -> None:
+    """Write stamps, replacing ``path`` only by a complete file."""
+    with replacing(path) as part, open(part, "wb") as file:
+        np.save(file, stamps.astype("M8[ns]").astype("i8"), allow_pickle=False)
+
+
 @dataclass(frozen=True)
 class Target:
     """What a batch is compared with; all (batch, 1, y, x), standardised.
@@ -65,81 +104,162 @@ class Target:
     precision: Tensor
     used: Tensor
 
+    def within(self, owned: Tensor) -> Target:
+        """The same, used only at the cells (1, 1, y, x) that are owned."""
+        return replace(self, used=self.used * owned)
 
-class SampleStore:
-    """Samples of one part of the split.
 
-    Standardised bands of the part's overpass stamps lie in a memory-mapped float16 file, so that a long record trains
-    in bounded memory; everything else is small.
+def covered_cells(maker: InputMaker, conservative: Weights) -> np.ndarray:
+    """Coarse cells (y, x) bool of which land covers enough to be a target."""
+    share = conservative.matrix @ maker.land.ravel().astype("f8")
+    return share.reshape(conservative.dst_shape) >= TARGET_COVER
+
+
+def usable_stamps(retrievals: Retrievals, split: Split, part: str, covered: np.ndarray) -> np.ndarray:
+    """Overpass stamps of a part with accepted retrievals on cells that count as targets.
+
+    Parameters
+    ----------
+    retrievals : Retrievals
+    split : Split
+    part : {"train", "validation", "test"}
+    covered : ndarray (y, x) bool
+
+    Raises
+    ------
+    SampleError
+        When there are fewer than :data:`FEWEST_STAMPS`.
+    """
+    stamps = retrievals.overpass_stamps()
+    stamps = stamps[split.usable(part, stamps)]
+    seen = [bool(np.isfinite(retrievals.target(stamp)[0][covered]).any()) for stamp in stamps]
+    stamps = stamps[np.array(seen, bool)]
+    if stamps.size < FEWEST_STAMPS:
+        raise SampleError(
+            f"split.{part}: {stamps.size} overpasses with accepted retrievals on cells that the region covers, at "
+            f"least {FEWEST_STAMPS} expected; lengthen its blocks, widen the region, or set smap.quality: lenient"
+        )
+    return stamps
+
+
+def write_samples(
+    files: Sequence[MonthFiles], stamps: np.ndarray, maker: InputMaker, folder: str | Path, part: str
+) -> None:
+    """Write ``stamps``, ``bands`` and ``background`` of a part.
 
     Parameters
     ----------
     files : list of MonthFiles
         Consecutive months around the part.
-    part : {"train", "validation", "test"}
-    split : Split
+    stamps : ndarray (sample,)
+        See :func:`usable_stamps`; those outside the months of ``files`` are left out.
+    maker : InputMaker
+    folder : path
+    part : str
+    """
+    months = {file.month for file in files}
+    stamps = stamps[[str(stamp)[:7] in months for stamp in stamps]]
+    normaliser = maker.normaliser
+    scales = time_scales(normaliser.channels)
+    shape = (stamps.size, len(normaliser.channels), *maker.land.shape)
+    bands_file, background_file = (sample_file(folder, part, name) for name in ("bands", "background"))
+    with replacing(bands_file) as bands_part, replacing(background_file) as background_part:
+        bands = np.lib.format.open_memmap(bands_part, "w+", "f2", shape)
+        background = np.lib.format.open_memmap(background_part, "w+", "f4", (shape[0], *shape[2:]))
+        for position, file in enumerate(files):
+            if not any(str(stamp)[:7] == file.month for stamp in stamps):
+                continue
+            previous = files[position - 1].bands if position else None
+            for chunk in BandStream(file.predictors, normaliser.predictors, scales, previous):
+                wanted = np.flatnonzero(np.isin(chunk.times, stamps))
+                if wanted.size:
+                    rows = np.searchsorted(stamps, chunk.times[wanted])
+                    bands[rows] = maker.bands(chunk.bands[torch.from_numpy(wanted)]).numpy()
+                    background[rows] = maker.background(chunk.raw[normaliser.background.variable][wanted])
+        bands.flush()
+        background.flush()
+    write_stamps(sample_file(folder, part, "stamps"), stamps)
+
+
+class SampleStore:
+    """Samples of one part of the split, read from the files of :func:`write_samples`.
+
+    Parameters
+    ----------
+    folder : path
+    part : str
     maker : InputMaker
     retrievals : Retrievals
         Of the same months.
     covered : ndarray (y, x) bool
         Coarse cells that count as targets.
-    scratch : path of the memory-mapped file
+    kriged : str, optional
+        Name of the file with the kriged innovation, where batches hold it.
+    sequence_days : int
+        Days of the batches' sequence; 0 for none.
+
+    Raises
+    ------
+    SampleError
+        When the files lie on another grid or hold other channels than ``maker`` asks for.
     """
 
     def __init__(
         self,
-        files: Sequence[MonthFiles],
+        folder: str | Path,
         part: str,
-        split: Split,
         maker: InputMaker,
         retrievals: Retrievals,
         covered: np.ndarray,
-        scratch: Path,
+        kriged: str | None = None,
+        sequence_days: int = 0,
     ) -> None:
         self.maker, self.retrievals, self.covered = maker, retrievals, covered
-        stamps = retrievals.overpass_stamps()
-        self.stamps = stamps[split.usable(part, stamps)]
-        months = {file.month for file in files}
-        self.stamps = self.stamps[
-            [
-                str(stamp)[:7] in months and bool(np.isfinite(retrievals.target(stamp)[0][covered]).any())
-                for stamp in self.stamps
-            ]
-        ]
-        if self.stamps.size < FEWEST_STAMPS:
+        self.stamps = read_stamps(sample_file(folder, part, "stamps"))
+        self._bands = self._open(folder, part, "bands")
+        wanted = (self.stamps.size, len(maker.normaliser.channels), *maker.land.shape)
+        if self._bands.shape != wanted:
             raise SampleError(
-                f"split.{part}: {self.stamps.size} overpasses with accepted retrievals on cells that the region "
-                f"covers, at least {FEWEST_STAMPS} expected; lengthen its blocks, widen the region, or set "
-                "smap.quality: lenient"
+                f"{sample_file(folder, part, 'bands')}: {wanted} (sample, channel, lat, lon) expected, found "
+                f"{self._bands.shape}; delete the folder and run again"
             )
-        shape = (self.stamps.size, len(maker.normaliser.channels), *maker.land.shape)
-        scratch.parent.mkdir(parents=True, exist_ok=True)
-        self._bands = np.memmap(scratch, "f2", "w+", shape=shape)
-        self._background = np.empty((shape[0], *shape[2:]), "f4")
-        self._fill(files)
+        self._background = self._open(folder, part, "background")
+        self._kriged = self._open(folder, part, kriged) if kriged else None
+        self._sequence = self._days = None
+        self._sequence_days = sequence_days
+        if sequence_days:
+            self._sequence = self._open(folder, part, "sequence")
+            self._days = read_stamps(sample_file(folder, part, "sequence_stamps"))
 
-    def _fill(self, files: Sequence[MonthFiles]) -> None:
-        normaliser = self.maker.normaliser
-        scales = time_scales(normaliser.channels)
-        for position, file in enumerate(files):
-            if not any(str(stamp)[:7] == file.month for stamp in self.stamps):
-                continue
-            previous = files[position - 1].bands if position else None
-            for chunk in BandStream(file.predictors, normaliser.predictors, scales, previous):
-                wanted = np.flatnonzero(np.isin(chunk.times, self.stamps))
-                if wanted.size == 0:
-                    continue
-                rows = np.searchsorted(self.stamps, chunk.times[wanted])
-                self._bands[rows] = self.maker.bands(chunk.bands[torch.from_numpy(wanted)]).numpy()
-                water = chunk.raw[normaliser.background.variable][wanted]
-                self._background[rows] = self.maker.background(water)
+    @staticmethod
+    def _open(folder: str | Path, part: str, name: str) -> np.ndarray:
+        return np.load(sample_file(folder, part, name), mmap_mode="r", allow_pickle=False)
 
     def __len__(self) -> int:
         return self.stamps.size
 
-    def order(self, seed: int, epoch: int) -> np.ndarray:
-        """Order of the samples in an epoch: the same for the same seed and epoch, whatever was run before."""
-        return np.random.default_rng([seed, epoch]).permutation(len(self))
+    def order(self, seed: Sequence[int], sampling: str = "plain") -> np.ndarray:
+        """Order of the samples in an epoch.
+
+        Parameters
+        ----------
+        seed : sequence of int
+        sampling : {"even", "plain"}
+            ``plain``: every sample once. ``even``: as many samples as there are, every calendar month as often as any
+            other, and the samples of a month equally often, but for one.
+        """
+        rng = np.random.default_rng(seed)
+        if sampling == "plain":
+            return rng.permutation(len(self))
+        month = self.stamps.astype("M8[M]").astype(int) % 12
+        groups = [np.flatnonzero(month == number) for number in np.unique(month)]
+        shares = np.diff(np.linspace(0, len(self), len(groups) + 1).round().astype(int))
+        drawn = [
+            np.concatenate([rng.permutation(group) for _ in range(-(-share // group.size))])[:share]
+            for group, share in zip(groups, shares, strict=True)
+            if share
+        ]
+        return rng.permutation(np.concatenate(drawn))
 
     def batches(
         self, order: np.ndarray, size: int, tile: Tile, leave_out_hours: float, device: torch.device
@@ -155,12 +275,34 @@ class SampleStore:
         device : torch.device
         """
         for first in range(0, len(order), size):
-            rows = np.sort(order[first : first + size])
-            stamps = self.stamps[rows]
-            seen = self.retrievals.around(stamps, self.maker.window_days, leave_out_hours)
-            bands = torch.from_numpy(np.asarray(self._bands[rows]))
-            batch = self.maker.batch(bands, self._background[rows], stamps, seen, tile, device)
-            yield batch, self._target(stamps, tile, device), stamps
+            yield self.batch(np.sort(order[first : first + size]), tile, leave_out_hours, device)
+
+    def batch(
+        self, rows: np.ndarray, tile: Tile, leave_out_hours: float, device: torch.device
+    ) -> tuple[Batch, Target, np.ndarray]:
+        """Input, target and stamps of the samples ``rows`` (ascending); see :meth:`batches`."""
+        stamps = self.stamps[rows]
+        seen = self.retrievals.around(stamps, self.maker.window_days, leave_out_hours)
+        y, x = tile.window
+        batch = self.maker.batch(
+            torch.from_numpy(np.asarray(self._bands[rows, :, y, x])),
+            np.asarray(self._background[rows, y, x]),
+            stamps,
+            seen,
+            tile,
+            device,
+            None if self._kriged is None else self._kriged[rows],
+            self._sequences(stamps, tile),
+        )
+        return batch, self._target(stamps, tile, device), stamps
+
+    def _sequences(self, stamps: np.ndarray, tile: Tile) -> np.ndarray | None:
+        """Sequences (sample, day, 2 * predictor, y, x) of some stamps, oldest day first."""
+        if self._sequence is None:
+            return None
+        rows = lagged_rows(self._days, stamps, self._sequence_days)
+        y, x = tile.window
+        return np.stack([self._sequence[row, :, y, x] for row in rows])
 
     def _target(self, stamps: np.ndarray, tile: Tile, device: torch.device) -> Target:
         normaliser = self.maker.normaliser

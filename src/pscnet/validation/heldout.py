@@ -34,7 +34,7 @@ def write_heldout(
     smap: Sequence[str | Path],
     static: str | Path,
     weights: Mapping[str, str | Path],
-    checkpoint: str | Path,
+    checkpoints: str | Path | Sequence[str | Path],
     covariance: str | Path,
     names: Sequence[str],
     split: Split,
@@ -51,7 +51,8 @@ def write_heldout(
     ----------
     months : consecutive months that hold the test split and their neighbours
     predictors, bands, coarse, smap : paths of these months' files
-    static, checkpoint, covariance : paths
+    static, covariance : paths
+    checkpoints : path of the checkpoint, or paths of the members of an ensemble
     weights : paths of :data:`pscnet.grids.WEIGHTS`
     names : predictor names in channel order
     split : Split
@@ -65,15 +66,17 @@ def write_heldout(
         When the test split holds no retrieval.
     """
     torch.set_num_threads(threads)
-    downscaler = Downscaler(checkpoint, static, weights, names, device, tile, batch_steps, model=model)
+    downscaler = Downscaler(checkpoints, static, weights, names, device, tile, batch_steps, model=model)
     normaliser = downscaler.maker.normaliser
-    retrievals = Retrievals.from_files(smap, coarse, normaliser.background, normaliser.noise)
+    causal = downscaler.checkpoint.causal
+    retrievals = Retrievals.from_files(smap, coarse, normaliser.background, normaliser.noise, causal)
     stamps = retrievals.overpass_stamps()
     stamps = stamps[split.usable("test", stamps)]
     conservative = downscaler.weights["fine_to_coarse"]
     kriged = read_interpolators(
-        smap, coarse, covariance, normaliser, _land(static), downscaler.weights, downscaler.checkpoint.window_days
-    )
+        smap, coarse, covariance, normaliser, _land(static), downscaler.weights, downscaler.checkpoint.window_days,
+        causal,
+    )  # fmt: skip
     covered = apply(conservative, np.where(downscaler.maker.region, 1.0, np.nan))[1] >= TARGET_COVER
     water_stamps, water = coarse_series(coarse, normaliser.background.variable)
     leave_out = downscaler.checkpoint.leave_out_hours
@@ -84,7 +87,8 @@ def write_heldout(
         if wanted.size == 0:
             continue
         previous = files[position - 1].bands if position else None
-        for part in downscaler.fields(file.predictors, previous, retrievals, wanted, leave_out):
+        before = files[position - 1].predictors if position else None
+        for part in downscaler.fields(file.predictors, previous, retrievals, wanted, leave_out, before):
             seen = retrievals.around(part.times, downscaler.checkpoint.window_days, leave_out)
             here = water[np.searchsorted(water_stamps, part.times)]
             fields = {

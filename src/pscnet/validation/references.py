@@ -35,6 +35,7 @@ def write_references(
     weights: Mapping[str, str | Path],
     window_days: float,
     output: str | Path,
+    causal: bool = False,
 ) -> None:
     """Write the reference fields of one month.
 
@@ -46,18 +47,20 @@ def write_references(
     weights : paths of the weight files ``fine_to_coarse`` and ``coarse_to_fine``
     window_days : reach of the retrieval window [day]
     output : path to write
+    causal : bool
+        Past retrievals only.
     """
     statistics = Normaliser.read(normaliser)
     operators = {name: read_weights(weights[name]) for name in ("fine_to_coarse", "coarse_to_fine")}
     bilinear = operators["coarse_to_fine"]
-    retrievals = Retrievals.from_files(smap, coarse, statistics.background, statistics.noise)
+    retrievals = Retrievals.from_files(smap, coarse, statistics.background, statistics.noise, causal)
     line = fine_line(statistics.matched, bilinear)
     with xr.open_dataset(static) as data:
         region, land = data["region"].values > 0, data["land"].values > 0
     with xr.open_dataset(predictors) as data:
         water = data[statistics.background.variable].load()
     times = water["time"].values
-    kriged = read_interpolators(smap, coarse, covariance, statistics, land, operators, window_days)
+    kriged = read_interpolators(smap, coarse, covariance, statistics, land, operators, window_days, causal)
     fields = {"era5_land": water.values, "era5_land_rescaled": line(water.values)}
     fields |= {name: np.empty(water.shape, "f4") for name in (INTERPOLATED, *kriged, f"{OPTIMAL}_std")}
     for first in range(0, len(times), _STEPS):

@@ -208,7 +208,7 @@ def _document(
 
 def _write(document: dict[str, Any], scores_json: Path, scores_csv: Path) -> None:
     with replacing(scores_json) as part:
-        part.write_text(json.dumps(_without_nan(document), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        part.write_text(json.dumps(without_nan(document), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["table", "method", "score", "value"])
@@ -219,12 +219,12 @@ def _write(document: dict[str, Any], scores_json: Path, scores_csv: Path) -> Non
         part.write_text(text.getvalue(), encoding="utf-8")
 
 
-def _without_nan(value: Any) -> Any:
+def without_nan(value: Any) -> Any:
     """``value`` with null for numbers that are not finite, which JSON cannot hold."""
     if isinstance(value, dict):
-        return {key: _without_nan(item) for key, item in value.items()}
+        return {key: without_nan(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_without_nan(item) for item in value]
+        return [without_nan(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 

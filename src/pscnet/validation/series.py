@@ -67,7 +67,7 @@ def read_blocks(
                     fields,
                     _values(made["soil_moisture_uncertainty"], rows),
                     _flags(made, rows, FLAG_BITS["frozen"]),
-                    None if exact is None else _scorable(exact, true_positions[rows]),
+                    None if exact is None else scorable(exact, true_positions[rows]),
                 )
         finally:
             if exact is not None:
@@ -83,7 +83,8 @@ def _flags(product: xr.Dataset, rows: slice, bit: int) -> np.ndarray:
     return (flags & bit) > 0
 
 
-def _scorable(truth: xr.Dataset, rows: np.ndarray) -> np.ndarray:
+def scorable(truth: xr.Dataset, rows: np.ndarray) -> np.ndarray:
+    """The truth (time, lat, lon) of some steps, NaN where the ground is frozen or under snow."""
     moisture = _values(truth["soil_moisture"], rows)
     hidden = (_values(truth["frozen"], rows) != 0) | (_values(truth["snow"], rows) != 0)
     return np.where(hidden, np.float32(np.nan), moisture)

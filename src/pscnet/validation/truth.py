@@ -6,8 +6,10 @@ All methods are scored on the same cells and steps: those where the truth is giv
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import ndtri
 
 from pscnet.grids import Grid
 from pscnet.scores import MINIMUM_STEPS, PairMoments, SubPixel, crps_gaussian, detail_scores, mean_of_cells
@@ -18,11 +20,19 @@ _STEP = np.timedelta64(STEP_HOURS, "h")
 
 
 class Calibration:
-    """Running sums that tell whether errors are as large as their standard deviation says."""
+    """Running sums that tell whether errors are as large as their standard deviation says.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    nominal : sequence of float
+        Probabilities of central Gaussian intervals whose share of the truth is counted as well, see :func:`inside`.
+    """
+
+    def __init__(self, nominal: Sequence[float] = ()) -> None:
         self.n = 0
         self.sums = {"inside_1_sigma": 0.0, "inside_2_sigma": 0.0, "crps": 0.0, "mean_sigma": 0.0, "mean_z2": 0.0}
+        self.limits = {inside(p): float(ndtri(0.5 + 0.5 * p)) ** 2 for p in nominal}
+        self.sums |= dict.fromkeys(self.limits, 0.0)
 
     def update(self, mean: np.ndarray, sigma: np.ndarray, truth: np.ndarray) -> None:
         """Add forecasts; elements with a NaN or a standard deviation that is not positive are left out."""
@@ -35,10 +45,42 @@ class Calibration:
         self.sums["crps"] += float(crps_gaussian(mean, sigma, truth).sum())
         self.sums["mean_sigma"] += float(sigma.sum())
         self.sums["mean_z2"] += float(z2.sum())
+        for name, limit in self.limits.items():
+            self.sums[name] += float((z2 <= limit).sum())
 
     def scores(self) -> dict[str, float]:
         """Shares and means; NaN where nothing was added."""
         return {name: total / self.n if self.n else float("nan") for name, total in self.sums.items()}
+
+
+def inside(nominal: float) -> str:
+    """Name of the share of truth inside the central interval of probability ``nominal``."""
+    return f"inside_{round(100 * nominal)}_percent"
+
+
+@dataclass
+class Parts:
+    """Moments of one method over time, a set (cells,) for each kind of score.
+
+    Attributes
+    ----------
+    levels, overpass : PairMoments
+        Soil moisture at all hours and at the stamps nearest to an overpass.
+    changes : PairMoments
+        3-hour changes.
+    plain, beyond : PairMoments
+        Anomalies within coarse cells, see :class:`pscnet.scores.SubPixel`.
+    """
+
+    levels: PairMoments
+    overpass: PairMoments
+    changes: PairMoments
+    plain: PairMoments
+    beyond: PairMoments
+
+
+#: Fewest samples of a score over a cell's steps at one or two hours of the day.
+MINIMUM_OF_HOUR = MINIMUM_STEPS // STEPS_PER_DAY
 
 
 class TruthScores:
@@ -49,24 +91,34 @@ class TruthScores:
     fine, coarse : Grid
     methods : sequence of str
         Names of the fields that every block brings.
+    nominal : sequence of float
+        See :class:`Calibration`.
     """
 
-    def __init__(self, fine: Grid, coarse: Grid, methods: Sequence[str]):
+    def __init__(self, fine: Grid, coarse: Grid, methods: Sequence[str], nominal: Sequence[float] = ()):
         self.shape = fine.shape
         self.methods = list(methods)
         self.subpixel = SubPixel(fine, coarse)
         self.at_overpass = np.broadcast_to(
             nearest_to_overpass(fine.lon, per_day=STEPS_PER_DAY)[:, None, :], (STEPS_PER_DAY, *fine.shape)
         ).reshape(STEPS_PER_DAY, -1)
-        cells = (fine.size,)
-        self.levels = {m: [PairMoments.zeros(cells) for _ in range(STEPS_PER_DAY)] for m in methods}
-        self.changes = {m: PairMoments.zeros(cells) for m in methods}
-        self.plain = {m: PairMoments.zeros(cells) for m in methods}
-        self.beyond = {m: PairMoments.zeros(cells) for m in methods}
-        self.calibration = Calibration()
+        self.nominal = tuple(nominal)
         self.scorable = self.scored = 0
         self.valued = dict.fromkeys(self.methods, 0)
         self._last: tuple[np.datetime64, dict[str, np.ndarray], np.ndarray] | None = None
+        self.restart()
+
+    def restart(self) -> None:
+        """Forget the moments and the calibration, such as when those of one block of time have been taken.
+
+        The last step stays known, so that the change across a border counts, with the block after it; so do the counts.
+        """
+        cells = self.at_overpass.shape[1:]
+        self.levels = {m: [PairMoments.zeros(cells) for _ in range(STEPS_PER_DAY)] for m in self.methods}
+        self.changes = {m: PairMoments.zeros(cells) for m in self.methods}
+        self.plain = {m: PairMoments.zeros(cells) for m in self.methods}
+        self.beyond = {m: PairMoments.zeros(cells) for m in self.methods}
+        self.calibration = Calibration(self.nominal)
 
     def update(
         self,
@@ -132,47 +184,52 @@ class TruthScores:
 
     def table(self, calibrated: str | None = None) -> dict[str, dict[str, float]]:
         """The score table: method to score to number."""
-        rows = {method: self._row(method) for method in self.methods}
+        rows = {method: score_row(self.parts(method)) for method in self.methods}
         if calibrated is not None:
             rows[calibrated] |= self.calibration.scores()
         return rows
 
-    def _row(self, method: str) -> dict[str, float]:
+    def parts(self, method: str) -> Parts:
+        """Moments of one method, from which its row follows."""
         by_hour = PairMoments.stack(self.levels[method])
-        cells = by_hour.pooled(axis=0)
         overpass = by_hour.selected(self.at_overpass).pooled(axis=0)
-        total = cells.pooled()
-        temporal_r, scored_cells = mean_of_cells(cells.r(MINIMUM_STEPS))
-        plain, beyond = detail_scores(self.plain[method]), detail_scores(self.beyond[method])
-        enough = MINIMUM_STEPS // STEPS_PER_DAY
-        return {
-            "temporal_r": temporal_r,
-            "ubrmse": mean_of_cells(cells.ubrmsd(MINIMUM_STEPS))[0],
-            "bias": float(total.bias()),
-            "rmse": float(total.rmsd()),
-            "pooled_r": float(total.r()),
-            "pooled_ubrmse": float(total.ubrmsd()),
-            "subpixel_r": plain["all"],
-            "subpixel_r_static": plain["static"],
-            "subpixel_r_dynamic": plain["dynamic"],
-            "subpixel_r_beyond": beyond["all"],
-            "subpixel_r_beyond_static": beyond["static"],
-            "subpixel_r_beyond_dynamic": beyond["dynamic"],
-            "change_r": mean_of_cells(self.changes[method].r(MINIMUM_STEPS))[0],
-            "change_r_pooled": float(self.changes[method].pooled().r()),
-            "overpass_temporal_r": mean_of_cells(overpass.r(enough))[0],
-            "overpass_ubrmse": mean_of_cells(overpass.ubrmsd(enough))[0],
-            "n": int(total.n),
-            "cells": scored_cells,
-        }
+        return Parts(by_hour.pooled(axis=0), overpass, self.changes[method], self.plain[method], self.beyond[method])
 
     def by_hour(self) -> dict[str, dict[str, list[float]]]:
         """Mean over cells of temporal R and ubRMSE of each stamp of the day (00, 03, ... 21 UTC), by method."""
-        enough = MINIMUM_STEPS // STEPS_PER_DAY
-        return {
-            method: {
-                "temporal_r": [mean_of_cells(part.r(enough))[0] for part in self.levels[method]],
-                "ubrmse": [mean_of_cells(part.ubrmsd(enough))[0] for part in self.levels[method]],
-            }
-            for method in self.methods
-        }
+        return {method: hourly_scores(self.levels[method]) for method in self.methods}
+
+
+def hourly_scores(levels: Sequence[PairMoments]) -> dict[str, list[float]]:
+    """Mean over cells of temporal R and ubRMSE of the moments (cells,) of each stamp of the day."""
+    return {
+        "temporal_r": [mean_of_cells(part.r(MINIMUM_OF_HOUR))[0] for part in levels],
+        "ubrmse": [mean_of_cells(part.ubrmsd(MINIMUM_OF_HOUR))[0] for part in levels],
+    }
+
+
+def score_row(parts: Parts) -> dict[str, float]:
+    """A method's row of the score table."""
+    total = parts.levels.pooled()
+    temporal_r, scored_cells = mean_of_cells(parts.levels.r(MINIMUM_STEPS))
+    plain, beyond = detail_scores(parts.plain), detail_scores(parts.beyond)
+    return {
+        "temporal_r": temporal_r,
+        "ubrmse": mean_of_cells(parts.levels.ubrmsd(MINIMUM_STEPS))[0],
+        "bias": float(total.bias()),
+        "rmse": float(total.rmsd()),
+        "pooled_r": float(total.r()),
+        "pooled_ubrmse": float(total.ubrmsd()),
+        "subpixel_r": plain["all"],
+        "subpixel_r_static": plain["static"],
+        "subpixel_r_dynamic": plain["dynamic"],
+        "subpixel_r_beyond": beyond["all"],
+        "subpixel_r_beyond_static": beyond["static"],
+        "subpixel_r_beyond_dynamic": beyond["dynamic"],
+        "change_r": mean_of_cells(parts.changes.r(MINIMUM_STEPS))[0],
+        "change_r_pooled": float(parts.changes.pooled().r()),
+        "overpass_temporal_r": mean_of_cells(parts.overpass.r(MINIMUM_OF_HOUR))[0],
+        "overpass_ubrmse": mean_of_cells(parts.overpass.ubrmsd(MINIMUM_OF_HOUR))[0],
+        "n": int(total.n),
+        "cells": scored_cells,
+    }

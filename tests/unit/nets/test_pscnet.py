@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from pscnet.losses import area_average_loss
+from pscnet.losses import area_average_loss, footprint_means
 from pscnet.nets.fusion import RetrievalAttention
 from pscnet.nets.operators import GridOperator
 from pscnet.nets.squeeze import NeighbourhoodSqueeze, box_mean
@@ -77,8 +77,8 @@ def test_loss_sees_only_used_cells(region):
     zero = torch.zeros(shape)
     with torch.no_grad():
         answer = net(batch, geometry)
-        plain = area_average_loss(answer, geometry, target, zero, used, used, (0.25, 0.25, 1.0))
+        plain = area_average_loss(footprint_means(answer, geometry), target, zero, used, used, (0.25, 0.25, 1.0))
         hidden = torch.where(used > 0, target, torch.nan)
-        assert area_average_loss(answer, geometry, hidden, zero, used, used, (0.25, 0.25, 1.0)) == plain
-        shifted = area_average_loss(answer, geometry, target + used, zero, used, used, (0.25, 0.25, 1.0))
+        assert area_average_loss(footprint_means(answer, geometry), hidden, zero, used, used, (0.25, 0.25, 1.0)) == plain
+        shifted = area_average_loss(footprint_means(answer, geometry), target + used, zero, used, used, (0.25, 0.25, 1.0))
         assert shifted != plain

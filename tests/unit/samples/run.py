@@ -20,6 +20,7 @@ MONTHS = ["2020-05", "2020-06", "2020-07"]
 PREDICTORS = ["swvl1", "tp", "stl1"]
 SCALES = [1.5, 5.0, 15.0]
 LAT, LON = (31.0, 32.9), (91.0, 93.2)
+WINDOW_DAYS, LEAVE_OUT_HOURS, SEQUENCE_DAYS = 8.0, 6.0, 3
 NOISE, LENIENT_NOISE = 0.04, 0.06
 
 
@@ -49,6 +50,10 @@ class MadeRun:
     @property
     def covariance(self) -> Path:
         return self.folder / "covariance.json"
+
+    @property
+    def samples(self) -> Path:
+        return self.folder / "samples"
 
     @property
     def split(self) -> Split:

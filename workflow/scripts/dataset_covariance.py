@@ -1,4 +1,4 @@
-"""Covariance of innovations on the training split (rule verify_covariance)."""
+"""Covariance of innovations on the training split (rule dataset_covariance)."""
 
 from pscnet.baselines.likelihood import write_covariance
 from pscnet.logs import log_to

@@ -1,0 +1,337 @@
+"""Training from files: samples in, checkpoint and learning curve out."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import logging
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from pscnet.baselines.covariance import Spacing, read_covariances
+from pscnet.checkpoint import Checkpoint
+from pscnet.devices import choose_device
+from pscnet.nets import NETS, NetSpec, make_net
+from pscnet.samples.bands import SampleError
+from pscnet.samples.geometry import cell_share, make_geometry, make_pyramid, make_tiles, read_weight_set
+from pscnet.samples.inputs import InputMaker
+from pscnet.samples.kriged import COVARIANCE, kriging, write_kriged
+from pscnet.samples.normaliser import Normaliser
+from pscnet.samples.retrievals import Retrievals
+from pscnet.samples.sequences import write_sequences
+from pscnet.samples.store import (
+    LEARNT_PARTS,
+    SampleStore,
+    covered_cells,
+    month_files,
+    read_stamps,
+    sample_file,
+    time_scales,
+    usable_stamps,
+    write_samples,
+    write_stamps,
+)
+from pscnet.sources.atomic import replacing
+from pscnet.timeaxis import Split
+from pscnet.training.calibration import calibrate
+from pscnet.training.trainer import Options, Trainer, TrainingTile, every_batch
+from pscnet.weights import Weights
+
+logger = logging.getLogger(__name__)
+
+#: Largest side of a region [fine cell] that ``training.tile: auto`` trains on as a whole.
+LARGEST_WHOLE = 96
+
+
+def write_sample_files(
+    months: Sequence[str],
+    predictors: Sequence[str | Path],
+    bands: Sequence[str | Path],
+    coarse: Sequence[str | Path],
+    smap: Sequence[str | Path],
+    static: str | Path,
+    normaliser: str | Path,
+    fine_to_coarse: Weights,
+    split: Split,
+    part: str,
+    window_days: float,
+    folder: str | Path,
+) -> None:
+    """Write the samples of one part of the split (layout: :mod:`pscnet.samples.store`).
+
+    Parameters
+    ----------
+    months : consecutive months that hold the part and its neighbours
+    predictors, bands, coarse, smap : paths of these months' files
+    static, normaliser : paths
+    fine_to_coarse : Weights
+    split : Split
+    part : {"train", "validation"}
+    window_days : float
+    folder : path to write ``{part}.*.npy`` into
+    """
+    statistics = Normaliser.read(normaliser)
+    maker = InputMaker(statistics, static, window_days)
+    retrievals = learnt_retrievals(smap, coarse, statistics, split)
+    stamps = usable_stamps(retrievals, split, part, covered_cells(maker, fine_to_coarse))
+    logger.info("%s: %d overpasses", part, stamps.size)
+    write_samples(month_files(months, predictors, bands, coarse, smap), stamps, maker, folder, part)
+
+
+def write_sequence_files(
+    predictors: Sequence[str | Path],
+    static: str | Path,
+    normaliser: str | Path,
+    part: str,
+    days: int,
+    folder: str | Path,
+) -> None:
+    """Write the sequences of a part's samples; see :mod:`pscnet.samples.sequences`.
+
+    Parameters
+    ----------
+    predictors : paths of consecutive months around the part
+    static, normaliser : paths
+    part : {"train", "validation"}
+    days : int
+    folder : path that holds ``{part}.stamps.npy``
+    """
+    maker = InputMaker(Normaliser.read(normaliser), static, 1.0)
+    stamps = read_stamps(sample_file(folder, part, "stamps"))
+    written = write_sequences(predictors, stamps, days, maker, sample_file(folder, part, "sequence"))
+    write_stamps(sample_file(folder, part, "sequence_stamps"), written)
+
+
+def write_kriged_file(
+    coarse: Sequence[str | Path],
+    smap: Sequence[str | Path],
+    stamps: str | Path,
+    normaliser: str | Path,
+    covariance: str | Path,
+    fine_to_coarse: Weights,
+    split: Split,
+    window_days: float,
+    leave_out_hours: float,
+    causal: bool,
+    output: str | Path,
+) -> None:
+    """Write the kriged innovations of a part's samples; see :mod:`pscnet.samples.kriged`.
+
+    Parameters
+    ----------
+    coarse, smap : paths of consecutive months around the part
+    stamps : path of ``{part}.stamps.npy``
+    normaliser, covariance : paths
+    fine_to_coarse : Weights
+    split : Split
+    window_days, leave_out_hours : float
+    causal : bool
+        Past retrievals only.
+    output : path to write
+    """
+    statistics = Normaliser.read(normaliser)
+    write_kriged(
+        learnt_retrievals(smap, coarse, statistics, split, causal),
+        read_stamps(stamps),
+        read_covariances(covariance)[COVARIANCE],
+        Spacing.of(fine_to_coarse.dst),
+        statistics.target_std,
+        window_days,
+        leave_out_hours,
+        output,
+    )
+
+
+def learnt_retrievals(
+    smap: Sequence[str | Path],
+    coarse: Sequence[str | Path],
+    statistics: Normaliser,
+    split: Split,
+    causal: bool = False,
+) -> Retrievals:
+    """The retrievals of some consecutive months without those of the test split."""
+    retrievals = Retrievals.from_files(smap, coarse, statistics.background, statistics.noise, causal)
+    retrievals.hide(split.part_of_blocks("test", retrievals.stamp))
+    return retrievals
+
+
+def training_tiles(
+    spec: NetSpec, weights: Mapping[str, Weights], land: np.ndarray, size: int | str, device: torch.device
+) -> list[TrainingTile]:
+    """The tiles that a net is trained on: the whole region, or cores with as much around them as the net can see.
+
+    Parameters
+    ----------
+    spec : NetSpec
+    weights : weight set
+    land : ndarray (lat, lon) bool
+    size : int, "auto" or "whole"
+        Fine cells a side of a core; ``auto``: the whole region up to :data:`LARGEST_WHOLE`, then tiles of that size.
+    device : torch.device
+    """
+    fine, coarse = weights["fine_to_coarse"].src, weights["fine_to_coarse"].dst
+    longest = max(fine.shape)
+    core = {"auto": LARGEST_WHOLE, "whole": longest}.get(size, size)
+    whole = core >= longest or not spec.own
+    reach = 0 if whole else NETS[spec.name](spec).reach_coarse_cells(cell_share(fine, coarse))
+    made = []
+    for tile in make_tiles(fine, coarse, None if whole else core, reach):
+        rows, cols = tile.core
+        y = (coarse.lat <= fine.lat_edges[rows.start]) & (coarse.lat > fine.lat_edges[rows.stop])
+        x = (coarse.lon >= fine.lon_edges[cols.start]) & (coarse.lon < fine.lon_edges[cols.stop])
+        owned = np.ones(coarse.shape, bool) if whole else y[:, None] & x[None, :]
+        geometry = make_geometry(weights, land, tile, device)
+        cells = None if spec.own else make_pyramid(geometry.coarse_weight[0, 0].cpu().numpy(), device)
+        here = torch.from_numpy(owned[tile.coarse].astype("f4")).to(device)[None, None]
+        made.append(TrainingTile(tile, geometry, here, cells))
+    return made
+
+
+def train_files(
+    coarse: Sequence[str | Path],
+    smap: Sequence[str | Path],
+    samples: str | Path,
+    static: str | Path,
+    normaliser: str | Path,
+    weights: Mapping[str, str | Path],
+    split: Split,
+    model: Mapping[str, object],
+    options: Options,
+    window_days: float,
+    leave_out_hours: float,
+    config_hash: str,
+    output: str | Path,
+    curve: str | Path,
+    threads: int = 1,
+    covariance: str | Path | None = None,
+    causal: bool = False,
+) -> None:
+    """Train from files and write the checkpoint and the learning curve.
+
+    Parameters
+    ----------
+    coarse, smap : paths of the consecutive months that hold the training and validation split and their neighbours
+    samples : folder of the sample files
+    static, normaliser : paths
+    weights : paths of :data:`pscnet.grids.WEIGHTS`
+    split : Split
+    model : fields of :class:`NetSpec` other than those that the data decide
+    options : Options
+    window_days, leave_out_hours : float
+    config_hash : str
+    output : path of the checkpoint; the state to resume from lies beside it while training runs
+    curve : path of the CSV with one row an epoch
+    threads : int
+        CPU threads of torch.
+    covariance : path, where the net reads the kriged innovation
+    causal : bool
+        Past retrievals only.
+    """
+    torch.set_num_threads(threads)
+    output = Path(output)
+    statistics = Normaliser.read(normaliser)
+    maker = InputMaker(statistics, static, window_days)
+    retrievals = learnt_retrievals(smap, coarse, statistics, split, causal)
+    weight_set = read_weight_set(weights)
+    fine, coarse_grid = weight_set["fine_to_coarse"].src, weight_set["fine_to_coarse"].dst
+    spec = NetSpec(
+        predictors=len(statistics.predictors), bands=statistics.bands, statics=maker.static_channels,
+        window_days=window_days, **model,
+    )  # fmt: skip
+    kriged = kriging(causal) if spec.kriged else None
+    covered = covered_cells(maker, weight_set["fine_to_coarse"])
+    stores = {
+        part: SampleStore(samples, part, maker, retrievals, covered, kriged, spec.sequence_days)
+        for part in LEARNT_PARTS
+    }
+    device = choose_device(options.device)
+    trees = NETS[spec.name].learns == "trees"
+    tiles = training_tiles(spec, weight_set, maker.land, "whole" if trees else options.tile, device)
+    logger.info("%d training, %d validation overpasses, %d tiles", *map(len, stores.values()), len(tiles))
+    if trees:
+        learnt = _grow(spec, options, stores, tiles[0], leave_out_hours)
+    else:
+        read = [*coarse, *smap, *sorted(Path(samples).glob("*.npy")), static, normaliser, *weights.values()]
+        settings = (split.describe(), leave_out_hours, causal, config_hash)
+        resume = output.with_name(f"{output.stem}.resume.safetensors")
+        learnt = _descend(
+            spec, options, stores, tiles, leave_out_hours, resume, _fingerprint(read, spec, options, *settings)
+        )
+    net = make_net(spec).to(device)
+    net.load_state_dict(learnt.weights)
+    batches = every_batch(stores["validation"], tiles, options.batch_steps, leave_out_hours, device)
+    Checkpoint(
+        spec, learnt.weights, statistics, fine.describe(), coarse_grid.describe(), time_scales(statistics.channels),
+        window_days, leave_out_hours, split.describe(), calibrate(net, batches),
+        {"validation_loss": learnt.loss, "epoch": learnt.epoch}, config_hash,
+        vars(read_covariances(covariance)[COVARIANCE]) if spec.kriged and covariance else None, causal,
+    ).write(output)  # fmt: skip
+    _write_curve(curve, learnt.history)
+    if not trees:
+        resume.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True)
+class Learnt:
+    """What training gives: weights, the curve's rows, and validation loss and number of the kept epoch (or trees)."""
+
+    weights: dict[str, torch.Tensor]
+    history: list[dict[str, float]]
+    loss: float
+    epoch: int
+
+
+def _descend(
+    spec: NetSpec,
+    options: Options,
+    stores: Mapping[str, SampleStore],
+    tiles: Sequence[TrainingTile],
+    leave_out_hours: float,
+    resume: Path,
+    fingerprint: str,
+) -> Learnt:
+    """A net by gradient descent, going on from ``resume`` where that is of the same training."""
+    trainer = Trainer(spec, options, stores["train"], stores["validation"], tiles, leave_out_hours)
+    trainer.run(resume, fingerprint)
+    progress = trainer.progress
+    if not math.isfinite(progress.best_loss):
+        raise SampleError("the validation loss was never finite: no net was kept; lengthen split.validation")
+    return Learnt(trainer.best, progress.history, progress.best_loss, progress.best_epoch)
+
+
+def _grow(
+    spec: NetSpec, options: Options, stores: Mapping[str, SampleStore], tile: TrainingTile, leave_out_hours: float
+) -> Learnt:
+    """An ensemble of trees."""
+    from pscnet.trees import train_trees  # only here: nets by gradient descent need no scikit-learn
+
+    grown = train_trees(spec, options, stores["train"], stores["validation"], tile.geometry, tile.tile, leave_out_hours)
+    return Learnt(grown.state, grown.history, grown.loss, grown.options.trees)
+
+
+def _fingerprint(read: Sequence[str | Path], spec: NetSpec, options: Options, *settings: object) -> str:
+    """Hash of all that decides the weights: settings, files read (name, size, date), code; not the device."""
+    chosen = {name: value for name, value in vars(options).items() if name != "device"}
+    files = [[str(path), Path(path).stat().st_size, Path(path).stat().st_mtime_ns] for path in read]
+    digest = hashlib.sha256(json.dumps([spec.as_dict(), chosen, settings, files], sort_keys=True).encode())
+    package = Path(__file__).parents[1]
+    code = [
+        package / "losses.py",
+        *(path for room in ("nets", "samples", "training") for path in package.glob(f"{room}/*.py")),
+    ]
+    for path in sorted(code):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def _write_curve(path: str | Path, history: Sequence[Mapping[str, float]]) -> None:
+    with replacing(path) as part, open(part, "w", newline="") as file:
+        writer = csv.DictWriter(file, ["epoch", "train_loss", "validation_loss", "seconds"])
+        writer.writeheader()
+        writer.writerows(history)
