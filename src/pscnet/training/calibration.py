@@ -17,7 +17,7 @@ def calibrate(trainer: Trainer, store: SampleStore) -> float:
     """The factor by which predicted variances have to grow for squared residuals to fit them on average."""
     trainer.net.eval()
     parts = []
-    for tile, batch, target in trainer.every_batch(store):
+    for tile, batch, target, _ in trainer.every_batch(store):
         mean, variance = observed(trainer.net, batch, tile.geometry, tile.cells)["10km"]
         used = target.used > 0
         parts.append([part[used] for part in ((target.value - mean) ** 2, variance, target.extra_variance)])
