@@ -38,7 +38,7 @@ from pscnet.samples.store import (
     write_stamps,
 )
 from pscnet.sources.atomic import replacing
-from pscnet.timeaxis import Split
+from pscnet.timeaxis import Split, month_stamps
 from pscnet.training.calibration import calibrate
 from pscnet.training.trainer import Options, Trainer, TrainingTile, every_batch
 from pscnet.weights import Weights
@@ -81,7 +81,21 @@ def write_sample_files(
     retrievals = learnt_retrievals(smap, coarse, statistics, split)
     stamps = usable_stamps(retrievals, split, part, covered_cells(maker, fine_to_coarse))
     logger.info("%s: %d overpasses", part, stamps.size)
+    without = months_without(stamps, split, part)
+    if without:
+        logger.warning(
+            "%s: no overpass in %s: nothing is learnt from these months, and where SMAP is absent answers fall back to "
+            "rescaled ERA5-Land", part, ", ".join(without),
+        )  # fmt: skip
     write_samples(month_files(months, predictors, bands, coarse, smap), stamps, maker, folder, part)
+
+
+def months_without(stamps: np.ndarray, split: Split, part: str) -> list[str]:
+    """Months of a part, days in the buffers left aside, in which none of the ``stamps`` lies."""
+    seen = {str(stamp)[:7] for stamp in stamps}
+    return [
+        month for month in split.months(part) if month not in seen and split.usable(part, month_stamps(month)).any()
+    ]
 
 
 def write_sequence_files(
