@@ -195,7 +195,9 @@ class Samples(Section):
 
 
 #: Names of the nets, those of :data:`pscnet.nets.NETS`.
-NetName = Literal["pscnet", "mlp", "unet", "lstm", "tcn", "resnet", "convlstm", "cnn3d"]
+NetName = Literal[
+    "pscnet", "mlp", "unet", "lstm", "tcn", "resnet", "convlstm", "cnn3d", "random_forest", "gradient_boosting"
+]
 
 
 class Model(Section):

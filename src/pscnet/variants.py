@@ -20,6 +20,8 @@ NET_TITLES: dict[str, str] = {
     "resnet": "residual CNN",
     "convlstm": "ConvLSTM",
     "cnn3d": "3-D CNN",
+    "random_forest": "random forest",
+    "gradient_boosting": "gradient boosting",
 }
 
 #: Appended to a net's name where it wears the literature's dress.

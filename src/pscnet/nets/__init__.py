@@ -13,6 +13,7 @@ from pscnet.nets.mlp import MLP
 from pscnet.nets.pscnet import PSCNet
 from pscnet.nets.resnet import ResNet
 from pscnet.nets.tcn import TCN
+from pscnet.nets.trees import GradientBoosting, RandomForest
 from pscnet.nets.unet import UNet
 
 __all__ = ["NETS", "Net", "NetSpec", "UnknownNetError", "make_net", "require_known"]
@@ -27,6 +28,8 @@ NETS: dict[str, type[Net]] = {
     "resnet": ResNet,
     "convlstm": ConvLSTM,
     "cnn3d": CNN3D,
+    "random_forest": RandomForest,
+    "gradient_boosting": GradientBoosting,
 }
 
 

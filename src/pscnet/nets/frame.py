@@ -229,6 +229,9 @@ class Net(nn.Module):
     #: Whether the net reads :attr:`Batch.sequence`; see :class:`pscnet.nets.sequence.SequenceNet`.
     reads_sequence = False
 
+    #: How the net learns: by "gradient" descent, or as "trees" (:mod:`pscnet.trees`).
+    learns = "gradient"
+
     def __init__(self, spec: NetSpec) -> None:
         super().__init__()
         self.spec = spec
@@ -369,13 +372,13 @@ class Net(nn.Module):
         front : Front
             Made at 10 km.
         geometry : Geometry
-
-        Returns
-        -------
-        Answer
         """
         answer = Answer()
         self.answer(answer, "10km", features, front)
+        return self.averaged_down(answer, geometry)
+
+    def averaged_down(self, answer: Answer, geometry: Geometry) -> Answer:
+        """The answer with area averages of its 10 km field as 36 and 18 km fields."""
         variance = answer.log_variance["10km"].exp()
         for scale, average in {"36km": geometry.to_coarse, "18km": geometry.to_middle}.items():
             answer.mean[scale] = average(answer.mean["10km"])
