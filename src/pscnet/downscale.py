@@ -18,14 +18,13 @@ from pscnet.devices import choose_device
 from pscnet.nets import Net
 from pscnet.nets.frame import Answer, Batch, Geometry
 from pscnet.samples.bands import BandStream, SampleError, channel_names
-from pscnet.samples.geometry import Tile, cell_share, make_geometry, make_pyramid, make_tiles, read_weight_set
+from pscnet.samples.geometry import Tile, cell_share, make_geometry, make_pyramid, make_tiles, owners, read_weight_set
 from pscnet.samples.inputs import InputMaker
 from pscnet.samples.kriged import kriged_channels
 from pscnet.samples.retrievals import Retrievals, RetrievalSet
 from pscnet.samples.sequences import SequenceWindow
 from pscnet.sources.atomic import replacing
 from pscnet.variables import FLAG_BITS, FREEZING, SOIL_MOISTURE_RANGE
-from pscnet.weights import Weights
 
 logger = logging.getLogger(__name__)
 
@@ -325,17 +324,6 @@ class Downscaler:
     def _on_fine(self, cells: np.ndarray) -> np.ndarray:
         """Values (..., y, x) of the coarse cell that owns each fine cell (..., lat, lon)."""
         return cells.reshape(*cells.shape[:-2], -1)[..., self.owner].reshape(*cells.shape[:-2], *self.maker.land.shape)
-
-
-def owners(conservative: Weights) -> np.ndarray:
-    """Flat index of the coarse cell that covers most of each fine cell, shape (fine cells,)."""
-    columns = conservative.matrix.tocsc()
-    best = np.zeros(columns.shape[1], "i8")
-    for cell in range(columns.shape[1]):
-        part = slice(columns.indptr[cell], columns.indptr[cell + 1])
-        if part.stop > part.start:
-            best[cell] = columns.indices[part][np.argmax(columns.data[part])]
-    return best
 
 
 def write_month(

@@ -30,7 +30,7 @@ ALLOWED = {
         "nets",
         "samples",
         "losses.py",
-        "training.py",
+        "training",
         "trees.py",
         "tree_arrays.py",
         "downscale.py",
@@ -38,6 +38,7 @@ ALLOWED = {
         "checkpoint.py",
         "devices.py",
         "validation/heldout.py",
+        "validation/model_scores.py",
         "validation/references.py",
     },
 }
@@ -109,12 +110,15 @@ def test_the_nets_import_torch_and_nothing_of_the_pipeline():
     }
 
 
-def test_only_verify_scripts_use_the_room_that_reads_the_truth():
+def test_only_verify_and_compare_scripts_use_the_rooms_that_read_the_truth():
+    given = {room for room in map(room_of, MODULES) if "truths" in (ROOT / room).read_text(encoding="utf-8")}
+    assert given == {"validation/score_run.py", "validation/model_scores.py"}
+    reading = {"validation/truth.py"} | given
     for script in sorted(SCRIPTS.glob("*.py")):
-        used = closure([script])
-        if "validation/truth.py" in used or "validation/score_run.py" in used:
-            assert script.stem.startswith("verify_"), script.name
+        if closure([script]) & reading:
+            assert script.stem.startswith(("verify_", "compare_")), script.name
     assert "validation/truth.py" in closure([SCRIPTS / "verify_scores.py"])
+    assert "validation/model_scores.py" in closure([SCRIPTS / "compare_scores.py"])
 
 
 @pytest.mark.parametrize("path", MODULES, ids=room_of)

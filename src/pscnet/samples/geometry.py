@@ -147,6 +147,17 @@ def make_geometry(
     )
 
 
+def owners(conservative: Weights) -> np.ndarray:
+    """Flat index of the coarse cell that covers most of each fine cell, shape (fine cells,)."""
+    columns = conservative.matrix.tocsc()
+    best = np.zeros(columns.shape[1], "i8")
+    for cell in range(columns.shape[1]):
+        part = slice(columns.indptr[cell], columns.indptr[cell + 1])
+        if part.stop > part.start:
+            best[cell] = columns.indices[part][np.argmax(columns.data[part])]
+    return best
+
+
 def make_pyramid(weight: np.ndarray, device: torch.device | str = "cpu") -> Geometry:
     """The operators of one grid and its 2 x 2 and 4 x 4 blocks, counted from its north-west corner.
 
