@@ -114,7 +114,7 @@ class Plan(RawPlan):
     def config_hash(self, *, without: Sequence[str] = (), variant: str | None = None) -> str:
         """Digest of what decides the values of a product month, and of a checkpoint ``without`` the later sections.
 
-        The checkpoint of a ``variant`` depends on its own sections.
+        The checkpoint of a ``variant`` depends on its own sections, and not on how many others are trained beside it.
 
         Names, folders and pages are left out, and the period too: a longer record with the same split leaves the old
         months as they are.
@@ -134,6 +134,8 @@ class Plan(RawPlan):
         keys = {key: value for key, value in self.config.model_dump(mode="json").items() if key not in aside}
         if variant is not None:
             keys |= {section: self.changed(variant, section) for section in CHANGED_SECTIONS}
+            for beside in ("seed", "ensemble"):
+                keys["training"].pop(beside)  # a checkpoint's own seed stands in its name
         for section in {"training", "downscale"} & set(keys):
             keys[section].pop("threads")  # how fast, not what
         return provenance.digest({**keys, "split": self.split_blocks})
