@@ -1,36 +1,32 @@
 """Which file of which month: the months, neighbours and arguments that the workflow's rules ask for.
 
-Months and raw files are those of :mod:`pscnet.plan_raw`; here stands what is made of them, and the models.
+A path pattern holds ``{run}`` and ``{month}``, such as ``build/{run}/smap/{month}.nc``. Nothing here reads data, so
+that a plan of many years is made in a moment.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pscnet import config, provenance
 from pscnet.grids import WEIGHTS
-from pscnet.plan_raw import RawPlan
-from pscnet.timeaxis import PARTS
-from pscnet.variants import (
-    CHANGED_SECTIONS,
-    ENSEMBLE,
-    LITERATURE,
-    OF_PSCNET,
-    READ_SEQUENCES,
-    Variant,
-    band_names,
-    net_variants,
-    part_variants,
-)
+from pscnet.model_plan import ModelPlan
+from pscnet.sections import SMAP_SOURCES, is_address
+from pscnet.timeaxis import PARTS, neighbour
+from pscnet.variants import CHANGED_SECTIONS
+
+if TYPE_CHECKING:
+    from pscnet.sources.archive import Inventory
 
 #: The weight file from ERA5-Land's nodes to a fine grid that is another one.
 INTERPOLATION = {"source_to_fine": "bilinear"}
 
 
-class Plan(RawPlan):
+class Plan(ModelPlan):
     """What the rules ask of a configuration.
 
     Parameters
@@ -45,10 +41,31 @@ class Plan(RawPlan):
     """
 
     def __init__(self, mapping: Mapping[str, Any]) -> None:
-        super().__init__(mapping)
+        self.config = config.load(mapping)
+        self.run = self.config.run
+        self.months: list[str] = self.config.months()
+        self.twin = self.config.source == "twin"
+        self.fetching = self.config.source == "fetch"
         self.split = self.config.make_split()
 
-    # Files of parts of the split ---------------------------------------------------------------------------------
+    # Files -----------------------------------------------------------------------------------------------------
+
+    def at(self, pattern: str, months: Sequence[str] | None = None) -> list[str]:
+        """The files of ``months`` (default: of the whole period)."""
+        return [pattern.format(run=self.run, month=month) for month in (self.months if months is None else months)]
+
+    def previous(self, pattern: str, month: str) -> list[str]:
+        """The file of the month before, or nothing where the period starts."""
+        return self.at(pattern, [before for before in [neighbour(month, -1)] if before in self.months])
+
+    def around(self, pattern: str, month: str) -> list[str]:
+        """The files of the month before, the month and the month after, as far as they are in the period."""
+        wanted = (neighbour(month, -1), month, neighbour(month, 1))
+        return self.at(pattern, [name for name in wanted if name in self.months])
+
+    def up_to(self, pattern: str, month: str) -> list[str]:
+        """The files of the month before, as far as it is in the period, and of the month."""
+        return self.previous(pattern, month) + self.at(pattern, [month])
 
     def part(self, pattern: str, *parts: str) -> list[str]:
         """The files of the months that parts of the split touch."""
@@ -106,11 +123,6 @@ class Plan(RawPlan):
         """The split resolved to blocks of time (see :meth:`pscnet.timeaxis.Split.describe`)."""
         return self.split.describe()
 
-    def section(self, name: str, *, without: Sequence[str] = ()) -> dict[str, Any]:
-        """A section of the configuration as plain values."""
-        values = getattr(self.config, name).model_dump(mode="json")
-        return {key: value for key, value in values.items() if key not in without}
-
     def config_hash(self, *, without: Sequence[str] = (), variant: str | None = None) -> str:
         """Digest of what decides the values of a product month, and of a checkpoint ``without`` the later sections.
 
@@ -139,114 +151,6 @@ class Plan(RawPlan):
         for section in {"training", "downscale"} & set(keys):
             keys[section].pop("threads")  # how fast, not what
         return provenance.digest({**keys, "split": self.split_blocks})
-
-    # Models and what is compared with them -----------------------------------------------------------------------
-
-    @cached_property
-    def variants(self) -> dict[str, Variant]:
-        """Every model that can be trained, by the name that its files carry."""
-        nets = list(dict.fromkeys([self.config.model.name, "pscnet", *self.config.compare.models]))
-        return net_variants(nets) | self._parts
-
-    @cached_property
-    def _parts(self) -> dict[str, Variant]:
-        return part_variants(band_names(self.config.samples.time_scales_days))
-
-    @property
-    def part_names(self) -> list[str]:
-        """The variants of PSCNet with one part changed."""
-        return list(self._parts)
-
-    def changed(self, variant: str, section: str) -> dict[str, Any]:
-        """A section of the configuration as a variant has it; the configured net's own is the configuration's."""
-        values = self.section(section)
-        changes = getattr(self.variants[variant], section)
-        if section == "model" and changes["name"] != values["name"]:
-            defaults = config.Model().model_dump(mode="json")
-            values |= {key: defaults[key] for key in OF_PSCNET}
-        return values | changes
-
-    def net_of(self, variant: str) -> dict[str, Any]:
-        """Fields of :class:`pscnet.nets.frame.NetSpec` that the configuration decides."""
-        values = self.changed(variant, "model")
-        bands = band_names(self.config.samples.time_scales_days)
-        values["without_bands"] = [bands.index(name) for name in values["without_bands"]]
-        values["sequence_days"] = values["sequence_days"] if values["name"] in READ_SEQUENCES else 0
-        values["kriged"] = values["kriged"] and values["dress"] == "own"
-        return values
-
-    def options_of(self, variant: str, seed: str | int) -> dict[str, Any]:
-        """Options of a variant's training."""
-        values = self.changed(variant, "training") | {"seed": int(seed)}
-        return {key: value for key, value in values.items() if key not in ("threads", "ensemble")}
-
-    def samples(self, variant: str) -> list[str]:
-        """The sample files that a variant is trained from."""
-        net = self.net_of(variant)
-        names = ["stamps", "bands", "background"]
-        if net["kriged"]:
-            names.append("kriged_causal" if self.changed(variant, "samples")["causal"] else "kriged")
-        if net["sequence_days"]:
-            names += ["sequence", "sequence_stamps"]
-        return [f"build/{self.run}/samples/{part}.{name}.npy" for part in PARTS[:2] for name in names]
-
-    def causal_kriging(self, name: str) -> bool:
-        """Whether the sample file of that name holds kriged innovations of past retrievals alone."""
-        return name.endswith("_causal")
-
-    def checkpoint(self, variant: str, seed: int) -> str:
-        """The checkpoint of one training."""
-        return f"build/{self.run}/models/{variant}_{seed}.safetensors"
-
-    def checkpoints(self, variant: str | None = None, members: int | None = None) -> list[str]:
-        """The members of a variant's ensemble; by default those of the product."""
-        training = self.config.training
-        seeds = range(training.seed, training.seed + (members or training.ensemble))
-        return [self.checkpoint(variant or self.config.model.name, seed) for seed in seeds]
-
-    def curve_of(self, checkpoint: str) -> str:
-        """The learning curve of a checkpoint."""
-        return checkpoint.replace(".safetensors", "_curve.csv")
-
-    @property
-    def curve(self) -> str:
-        """The learning curve of the product's first member."""
-        return self.curve_of(self.checkpoints()[0])
-
-    @property
-    def references(self) -> list[str]:
-        """The methods without training, by the names of :data:`pscnet.validation.METHODS`."""
-        return ["era5_land", "era5_land_rescaled", "smap_interpolated", "smap_kriged", "optimal_interpolation"]
-
-    def compared(self, variant: str, members: str) -> list[str]:
-        """The checkpoints behind one row of a comparison: of one seed, or of the ensemble of all."""
-        if members == ENSEMBLE:
-            return self.checkpoints(variant, self.config.compare.seeds)
-        return [self.checkpoint(variant, int(members))]
-
-    def comparison(self, table: str) -> dict[str, list[str]]:
-        """Method to the files of its moments, by seed: of the ``models``, or of PSCNet's ``parts``."""
-        compare, folder = self.config.compare, f"build/{self.run}/compare"
-        nets = list(dict.fromkeys([self.config.model.name, *compare.models]))
-        chosen = {"models": list(net_variants(nets)), "parts": ["pscnet", *self.part_names]}[table]
-        if not compare.literature:
-            chosen = [name for name in chosen if not name.endswith(LITERATURE)]
-        seeds = range(self.config.training.seed, self.config.training.seed + compare.seeds)
-        files = {name: [f"{folder}/{name}.nc"] for name in self.references}
-        files |= {name: [f"{folder}/{name}_{seed}.nc" for seed in seeds] for name in chosen}
-        if table == "models":
-            together = [name for name in compare.ensembles if name in chosen and compare.seeds > 1]
-            files |= {f"{name}_{ENSEMBLE}": [f"{folder}/{name}_{ENSEMBLE}.nc"] for name in together}
-        return files
-
-    def compared_files(self, table: str) -> list[str]:
-        """All files of :meth:`comparison`."""
-        return [path for paths in self.comparison(table).values() for path in paths]
-
-    @property
-    def reads_sequences(self) -> bool:
-        """Whether the product's net looks back into the month before."""
-        return self.config.model.name in READ_SEQUENCES
 
     @property
     def background(self) -> str:
@@ -287,3 +191,124 @@ class Plan(RawPlan):
         values = self.config.model_dump(mode="json")
         chosen = {key: values[key] for key in keys} | ({"twin": values["twin"]} if self.twin else {})
         return {"title": self.config.product.title, "run": self.run, **chosen, "split": self.split_blocks}
+
+    # Files over the network ------------------------------------------------------------------------------------------
+
+    @cached_property
+    def manifests(self) -> list[str]:
+        """All manifests of the run: of every month, of the edges where files are fetched, and of the elevation."""
+        sources = ["era5_land", *(self.config.fetch.sources() if self.fetching else ["smap"])]
+        edges = ["opening", "closing"] if self.fetching else []
+        return [
+            f"build/{self.run}/manifests/terrain.json",
+            *self.at("build/{run}/manifests/era5_land/{month}.json", edges),
+            *(path for source in sources for path in self.at(f"build/{{run}}/manifests/{source}/{{month}}.json")),
+        ]
+
+    def era5_land_before(self, month: str) -> list[str]:
+        """The manifest with the ERA5-Land step before a month: that of the month before, or a fetched opening edge."""
+        pattern = "build/{run}/manifests/era5_land/{month}.json"
+        opening = self.fetching and month == self.months[0]
+        return self.at(pattern, ["opening"]) if opening else self.previous(pattern, month)
+
+    def edge_month(self, edge: str) -> str:
+        """The month that the ``opening`` or ``closing`` step adjoins: the first or the last of the period."""
+        return self.months[0 if edge == "opening" else -1]
+
+    @property
+    def terrain_address(self) -> str | None:
+        """Where the elevation comes from over the network; None where it is a local file."""
+        terrain = self.config.terrain
+        return terrain if terrain and is_address(terrain) else None
+
+    @property
+    def terrain_file(self) -> list[str]:
+        """The elevation file that the configuration names; nothing where it is an address, or is not named."""
+        return [self.config.terrain] if self.config.terrain and not self.terrain_address else []
+
+    def smap_product(self, source: str, month: str) -> dict[str, Any]:
+        """What is fetched of a month of a SMAP source: what decides on its files, and so on a rerun."""
+        smap, product = self.config.fetch.smap, SMAP_SOURCES[source]
+        kept = smap.l4_variables if product == "SPL4SMGP" else []
+        made = {"product": product, "version": getattr(smap.versions, product), "variables": kept}
+        without = [day for day in smap.without if day.startswith(month)]
+        return made | ({"without": without} if without else {})
+
+    def fetch_minutes(self, provider: Literal["era5_land", "smap"]) -> int:
+        """Run time to ask a batch system for [min]: longer than a job waits before it gives up by itself.
+
+        A job of ERA5-Land may wait for its turn first, and for two requests one after the other, so that a day is added
+        to the deadline; one of SMAP gives up after a time without any success, and moves up to 22 GB.
+        """
+        fetch = self.config.fetch
+        hours = fetch.era5_land.deadline_hours if provider == "era5_land" else fetch.retry.give_up_after_hours
+        return math.ceil(60 * (hours + 24))
+
+    def repairs_file(self, source: str, month: str) -> str:
+        """Where the number of :meth:`fetch_state` is kept."""
+        return f"build/{self.run}/repairs/{source}_{month}.txt"
+
+    def fetch_state(self, source: str, month: str) -> int:
+        """How often a month (or edge, or ``static``) will have been put in order after this run.
+
+        It grows by one when a raw file of the month is gone or changed, so that the month's job runs; see
+        :mod:`pscnet.sources.fetch.repairs`.
+        """
+        from pscnet.sources.fetch.repairs import planned  # only here: other sources need no ledger
+
+        manifest = "terrain.json" if source == "terrain" else f"{source}/{month}.json"
+        folder = f"build/{self.run}/manifests"
+        return planned(self.repairs_file(source, month), f"{folder}/{manifest}", self.config.archive, source, month)
+
+    # The archive of raw files ----------------------------------------------------------------------------------------
+
+    @property
+    def archive_index(self) -> str:
+        """Where the pipeline keeps what it found in the archive, so that it looks into each file once."""
+        return f"build/{self.run}/archive_index.json"
+
+    @cached_property
+    def archive(self) -> Inventory | None:
+        """What the archive holds; None where its folder is not there (yet)."""
+        if not Path(self.config.archive).is_dir():
+            return None
+        from pscnet.sources.archive import inventory  # only here: a plan without files needs no reader
+
+        return inventory(self.config.archive, self.archive_index)
+
+    def _holdings(self, source: str, month: str | None) -> dict[str, Any]:
+        """What the archive has and lacks of a month, as in a manifest."""
+        if self.archive is None:
+            everything = self.config.predictors if source == "era5_land" else []
+            return {"files": [], "missing": {"variables": everything, "days": ["all"]}}
+        return self.archive.manifest(source, month, self.config.predictors, self.config.grids.coarse.name)
+
+    def archive_digest(self, source: str, month: str | None = None) -> str:
+        """Digest of the names and the content of a month's raw files: the same for files that were only touched."""
+        holdings = self._holdings(source, month)
+        files = sorted((item["path"], item["sha256"]) for item in holdings["files"])
+        return provenance.digest({"files": files, "missing": holdings["missing"]})
+
+    def archive_gaps(self) -> str:
+        """What the period needs and the archive lacks, in words; empty when nothing is missing."""
+        lines = []
+        without = [month for month in self.months if self._holdings("era5_land", month)["missing"]["variables"]]
+        if without:
+            lines.append(f"ERA5-Land is absent or incomplete in {_shown(without, len(self.months))}")
+        without = [month for month in self.months if not self._holdings("smap", month)["files"]]
+        if without:
+            lines.append(f"SMAP is absent in {_shown(without, len(self.months))}")
+        if self.config.terrain is None and len(self._holdings("terrain", None)["files"]) != 1:
+            lines.append("one elevation file is needed; put it there or name it with the key terrain")
+        if not lines:
+            return ""
+        state = "" if self.archive is not None else ", a folder that does not exist"
+        return "\n  ".join([f"Raw files are missing in {self.config.archive}{state}:", *lines])
+
+
+def _shown(months: Sequence[str], total: int) -> str:
+    """Months in words, with an end where they are many."""
+    if len(months) == total and total > 1:
+        return f"all {total} months"
+    names = ", ".join(months[:12]) + (" ..." if len(months) > 12 else "")
+    return f"{len(months)} of {total} months ({names})"

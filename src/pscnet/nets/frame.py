@@ -1,4 +1,4 @@
-"""What all nets have in common: their size, input and answer, MFTF in front, one head behind.
+"""What all nets have in common: their input and answer, MFTF in front, one head behind.
 
 A net stands between the two: it turns the fused features of :class:`Front` into features at one or more scales. So
 every net sees the same channels and the same attention over SMAP, and answers in the same form::
@@ -13,18 +13,16 @@ made, ERA5-Land is all that a net sees, there is no background, and it is traine
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor, nn
 
 from pscnet.nets.fusion import HEAD_REACH, BandFusion, RetrievalAttention
-from pscnet.nets.inputs import Batch, Geometry
+from pscnet.nets.operators import GridOperator, MaskedMean
+from pscnet.nets.spec import SCALES, NetSpec
 from pscnet.nets.squeeze import box_mean
-
-#: Names of the scales, coarse to fine, and their nominal cell sizes [km].
-SCALES = {"36km": 36.0, "18km": 18.0, "10km": 10.0}
 
 #: Static channels that are no fields: sine and cosine of the season, the last ones.
 SEASON = 2
@@ -39,80 +37,71 @@ KRIGED = 2
 LOG_VARIANCE = (-8.0, 6.0)
 
 
-@dataclass(frozen=True)
-class NetSpec:
-    """All that is needed to build a net: kept in the checkpoint.
+@dataclass
+class Geometry:
+    """The grids of one tile as operators; made by :func:`pscnet.samples.make_geometry`.
 
     Attributes
     ----------
-    name : str
-        One of :data:`pscnet.nets.NETS`.
-    predictors, bands, statics : int
-        Dynamic predictors, bands of each, and static channels (the season's two last).
-    window_days : float
-        Reach of the SMAP window [day].
-    width, heads, blocks : int
-        Feature channels, attention heads, blocks at each scale.
-    squeeze_km : float
-        Size of the squeeze's box [km]; PSCNet alone has one.
-    regional_km : float
-        Size of the box over which static fields are averaged [km].
-    dropout : float
-    dress : {"own", "literature"}
-        See the module.
-    kriged : bool
-        Whether the kriged innovation (:attr:`Batch.kriged`) is input: one more head.
-    sequence_days : int
-        Days of :attr:`Batch.sequence`; 0 for nets that read none.
-    retrievals : {"set", "innovations", "smoothed", "none"}
-        SMAP as input: learnt attention over the set, the same with fixed kernels (innovations and values, or values
-        alone), or nothing.
-    skip : bool
-        Whether the background is added to the answer.
-    gates : bool
-        Whether MFTF weighs the bands at each pixel.
-    without_bands : tuple of int
-        Positions of bands that the net does not see.
-    squeeze : {"neighbourhood", "plain", "global", "none"}
-        Kind of squeeze-and-excitation; PSCNet alone has one.
-    scales : tuple of str
-        Progressive scales, ``10km`` the last; PSCNet alone has them.
+    to_coarse, to_middle : MaskedMean
+        Area means of 10 km land fields on 36 km and 18 km cells.
+    middle_to_coarse : MaskedMean
+        Means of 18 km fields on 36 km cells.
+    coarse_to_middle, middle_to_fine, coarse_to_fine : GridOperator
+        Bilinear interpolation.
+    fine_weight, middle_weight, coarse_weight : Tensor (1, 1, y, x)
+        Relative cell area, 0 where there is no land.
     """
 
-    name: str
-    predictors: int
-    bands: int
-    statics: int
-    window_days: float
-    width: int = 32
-    heads: int = 4
-    blocks: int = 1
-    squeeze_km: float = 100.0
-    regional_km: float = 100.0
-    dropout: float = 0.1
-    dress: str = "own"
-    kriged: bool = False
-    sequence_days: int = 0
-    retrievals: str = "set"
-    skip: bool = True
-    gates: bool = True
-    without_bands: tuple[int, ...] = ()
-    squeeze: str = "neighbourhood"
-    scales: tuple[str, ...] = tuple(SCALES)
+    to_coarse: MaskedMean
+    to_middle: MaskedMean
+    middle_to_coarse: MaskedMean
+    coarse_to_middle: GridOperator
+    middle_to_fine: GridOperator
+    coarse_to_fine: GridOperator
+    fine_weight: Tensor
+    middle_weight: Tensor
+    coarse_weight: Tensor
 
-    def __post_init__(self) -> None:
-        """Lists of a JSON header become tuples again, so that specifications compare."""
-        for name in ("without_bands", "scales"):
-            object.__setattr__(self, name, tuple(getattr(self, name)))
 
-    @property
-    def own(self) -> bool:
-        """Whether SMAP and the background are input, and SMAP's footprints the supervision."""
-        return self.dress == "own"
+@dataclass
+class Batch:
+    """Inputs of a net for some steps of one tile, standardised.
 
-    def as_dict(self) -> dict:
-        """JSON-ready."""
-        return asdict(self)
+    Attributes
+    ----------
+    bands : Tensor (batch, predictors * bands, y, x)
+    statics : Tensor (batch, statics, y, x)
+    background : Tensor (batch, 1, y, x)
+    age, weight, value, innovation : Tensor (batch, slot, coarse y, coarse x)
+        The SMAP retrievals around each step; see :class:`pscnet.nets.fusion.RetrievalAttention`.
+    kriged : Tensor (batch, 2, coarse y, coarse x), optional
+        Kriged innovation and its standard deviation.
+    sequence : Tensor (batch, day, 2 * predictors, y, x), optional
+        The last days of each predictor, oldest first, at the time of day of the answer: the values, then the means of
+        the 24 hours before. Only nets with :attr:`Net.reads_sequence` read it.
+    """
+
+    bands: Tensor
+    statics: Tensor
+    background: Tensor
+    age: Tensor
+    weight: Tensor
+    value: Tensor
+    innovation: Tensor
+    kriged: Tensor | None = None
+    sequence: Tensor | None = None
+
+    def averaged(self, average: Callable[[Tensor], Tensor]) -> Batch:
+        """The fine fields averaged to another grid: how the literature's dress is trained.
+
+        Parameters
+        ----------
+        average : callable
+            Fields (..., y, x) to fields on the other grid.
+        """
+        fine = {name: average(getattr(self, name)) for name in ("bands", "statics", "background")}
+        return replace(self, **fine, sequence=None if self.sequence is None else average(self.sequence))
 
 
 @dataclass
