@@ -14,12 +14,12 @@ from typing import Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
+from pscnet.channels import band_names
 from pscnet.complaints import DEVICE, RUN, complaints, nearest, section_of
 from pscnet.grids import Grid, GridError, check_box, ease2_grid, fine_grid, halved
 from pscnet.sections import Fetch, Section, check_terrain, sha256_digits
 from pscnet.timeaxis import PARTS, Split, TimeError, is_month, make_split, months
 from pscnet.variables import ERA5_LAND
-from pscnet.variants import band_names
 
 #: Variables of the ERA5-Land background; the first is the one rescaled to SMAP.
 BACKGROUND = "swvl1"

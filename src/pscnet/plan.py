@@ -176,6 +176,22 @@ class Plan(ModelPlan):
         return self.part_months(PARTS[-1])
 
     @property
+    def truth(self) -> list[str]:
+        """The truth of the months that are scored.
+
+        Raises
+        ------
+        ConfigError
+            Where the source has none.
+        """
+        if not self.twin:
+            raise config.ConfigError(
+                f"source: {self.config.source}: models are compared with the truth, which only the simulated Plateau "
+                "has; type source: twin, or take a configuration that has it (--configfile config/demo.yaml)"
+            )
+        return self.at("build/{run}/truth/{month}.nc", self.test_months)
+
+    @property
     def report_month(self) -> str:
         """The month that the report shows."""
         return self.config.report.month or self.test_months[0]
