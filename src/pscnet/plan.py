@@ -71,6 +71,21 @@ class Plan(ModelPlan):
         """The files of the months that parts of the split touch."""
         return self.at(pattern, self.part_months(*parts))
 
+    def part_of_twin(self, pattern: str, *parts: str) -> list[str]:
+        """The same of files that only the simulated Plateau has.
+
+        Raises
+        ------
+        ConfigError
+            With another source.
+        """
+        if not self.twin:
+            raise config.ConfigError(
+                f"source: {self.config.source}: models are compared with the truth, which only the simulated Plateau "
+                "has; type source: twin, or take a configuration that has it (--configfile config/demo.yaml)"
+            )
+        return self.part(pattern, *parts)
+
     def part_months(self, *parts: str) -> list[str]:
         """The months that parts of the split touch."""
         touched = {month for part in parts for month in self.split.months(part)}
@@ -174,22 +189,6 @@ class Plan(ModelPlan):
     def test_months(self) -> list[str]:
         """The months that are scored."""
         return self.part_months(PARTS[-1])
-
-    @property
-    def truth(self) -> list[str]:
-        """The truth of the months that are scored.
-
-        Raises
-        ------
-        ConfigError
-            Where the source has none.
-        """
-        if not self.twin:
-            raise config.ConfigError(
-                f"source: {self.config.source}: models are compared with the truth, which only the simulated Plateau "
-                "has; type source: twin, or take a configuration that has it (--configfile config/demo.yaml)"
-            )
-        return self.at("build/{run}/truth/{month}.nc", self.test_months)
 
     @property
     def report_month(self) -> str:
