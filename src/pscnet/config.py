@@ -15,6 +15,7 @@ from typing import Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
+from pscnet.channels import band_names
 from pscnet.complaints import DEVICE, RUN, complaints, nearest, section_of
 from pscnet.grids import TARGET_COVER, Grid, GridError, best_covered, check_box, ease2_grid, fine_grid, halved
 from pscnet.sections import Fetch, Section, check_terrain, sha256_digits
@@ -221,7 +222,9 @@ class Model(Section):
     )
     dropout: float = Field(0.1, ge=0, lt=1, description="Share of feature channels dropped in training.")
     kriged: bool = Field(True, description="The kriged innovation of optimal interpolation is input too.")
-    sequence_days: int = Field(10, ge=2, le=28, description="Days that nets of series look back (lstm, tcn, ...).")
+    sequence_days: int = Field(
+        10, ge=2, le=28, description="Days that nets of series look back, into the month before (lstm, tcn, ...)."
+    )
     retrievals: Literal["set", "innovations", "smoothed", "none"] = Field(
         "set",
         description="SMAP as input: set: learnt attention over retrievals; innovations, smoothed: fixed kernels over "
@@ -465,6 +468,10 @@ class Config(Section):
                 f"{self.samples.window_days:g}, so test retrievals would be training input: type buffer_days: "
                 f"{self.samples.window_days:g} or more"
             )
+        bands = band_names(self.samples.time_scales_days)
+        for name in self.model.without_bands:
+            if name not in bands:
+                raise ValueError(f"model.without_bands: {name!r} is no band; type some of {', '.join(bands)}")
         try:
             self.make_split()
         except TimeError as error:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import Any
 
+from pscnet.channels import band_names
 from pscnet.config import Config, Model
 from pscnet.variants import (
     ENSEMBLE,
@@ -15,7 +16,6 @@ from pscnet.variants import (
     OF_PSCNET,
     READ_SEQUENCES,
     Variant,
-    band_names,
     net_variants,
     part_variants,
 )

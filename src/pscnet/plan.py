@@ -71,6 +71,21 @@ class Plan(ModelPlan):
         """The files of the months that parts of the split touch."""
         return self.at(pattern, self.part_months(*parts))
 
+    def part_of_twin(self, pattern: str, *parts: str) -> list[str]:
+        """The same of files that only the simulated Plateau has.
+
+        Raises
+        ------
+        ConfigError
+            With another source.
+        """
+        if not self.twin:
+            raise config.ConfigError(
+                f"source: {self.config.source}: models are compared with the truth, which only the simulated Plateau "
+                "has; type source: twin, or take a configuration that has it (--configfile config/demo.yaml)"
+            )
+        return self.part(pattern, *parts)
+
     def part_months(self, *parts: str) -> list[str]:
         """The months that parts of the split touch."""
         touched = {month for part in parts for month in self.split.months(part)}
@@ -126,7 +141,7 @@ class Plan(ModelPlan):
     def config_hash(self, *, without: Sequence[str] = (), variant: str | None = None) -> str:
         """Digest of what decides the values of a product month, and of a checkpoint ``without`` the later sections.
 
-        The checkpoint of a ``variant`` depends on its own sections.
+        The checkpoint of a ``variant`` depends on its own sections, and not on how many others are trained beside it.
 
         Names, folders and pages are left out, and the period too: a longer record with the same split leaves the old
         months as they are.
@@ -146,6 +161,8 @@ class Plan(ModelPlan):
         keys = {key: value for key, value in self.config.model_dump(mode="json").items() if key not in aside}
         if variant is not None:
             keys |= {section: self.changed(variant, section) for section in CHANGED_SECTIONS}
+            for beside in ("seed", "ensemble"):
+                keys["training"].pop(beside)  # a checkpoint's own seed stands in its name
         for section in {"training", "downscale"} & set(keys):
             keys[section].pop("threads")  # how fast, not what
         return provenance.digest({**keys, "split": self.split_blocks})

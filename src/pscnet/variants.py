@@ -40,11 +40,6 @@ CHANGED_SECTIONS = ("model", "training", "samples")
 READ_SEQUENCES = ("lstm", "tcn", "convlstm", "cnn3d")
 
 
-def band_names(time_scales_days: Sequence[float]) -> list[str]:
-    """Names of MFTF's bands, fast to slow: ``day`` (within the day), one a time scale, ``level`` (slower than all)."""
-    return ["day", *(f"{scale:g}d" for scale in time_scales_days), "level"]
-
-
 @dataclass(frozen=True)
 class Variant:
     """Changes to sections of the configuration.

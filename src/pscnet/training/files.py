@@ -14,31 +14,24 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from pscnet.baselines.covariance import Spacing, read_covariances
+from pscnet.baselines.covariance import read_covariances
 from pscnet.checkpoint import Checkpoint
 from pscnet.devices import choose_device
 from pscnet.nets import NETS, NetSpec, make_net
 from pscnet.samples.bands import SampleError
+from pscnet.samples.files import learnt_retrievals
 from pscnet.samples.geometry import cell_share, make_geometry, make_pyramid, make_tiles, read_weight_set
 from pscnet.samples.inputs import InputMaker
-from pscnet.samples.kriged import COVARIANCE, kriging, write_kriged
+from pscnet.samples.kriged import COVARIANCE, kriging
 from pscnet.samples.normaliser import Normaliser
-from pscnet.samples.retrievals import Retrievals
-from pscnet.samples.sequences import write_sequences
 from pscnet.samples.store import (
     LEARNT_PARTS,
     SampleStore,
     covered_cells,
-    month_files,
-    read_stamps,
-    sample_file,
     time_scales,
-    usable_stamps,
-    write_samples,
-    write_stamps,
 )
 from pscnet.sources.atomic import replacing
-from pscnet.timeaxis import Split, month_stamps
+from pscnet.timeaxis import Split
 from pscnet.training.calibration import calibrate
 from pscnet.training.trainer import Options, Trainer, TrainingTile, every_batch
 from pscnet.weights import Weights
@@ -47,132 +40,6 @@ logger = logging.getLogger(__name__)
 
 #: Largest side of a region [fine cell] that ``training.tile: auto`` trains on as a whole.
 LARGEST_WHOLE = 96
-
-
-def write_sample_files(
-    months: Sequence[str],
-    predictors: Sequence[str | Path],
-    bands: Sequence[str | Path],
-    coarse: Sequence[str | Path],
-    smap: Sequence[str | Path],
-    static: str | Path,
-    normaliser: str | Path,
-    fine_to_coarse: Weights,
-    split: Split,
-    part: str,
-    window_days: float,
-    folder: str | Path,
-) -> None:
-    """Write the samples of one part of the split (layout: :mod:`pscnet.samples.store`).
-
-    Parameters
-    ----------
-    months : consecutive months that hold the part and its neighbours
-    predictors, bands, coarse, smap : paths of these months' files
-    static, normaliser : paths
-    fine_to_coarse : Weights
-    split : Split
-    part : {"train", "validation"}
-    window_days : float
-    folder : path to write ``{part}.*.npy`` into
-    """
-    statistics = Normaliser.read(normaliser)
-    maker = InputMaker(statistics, static, window_days)
-    retrievals = learnt_retrievals(smap, coarse, statistics, split)
-    stamps = usable_stamps(retrievals, split, part, covered_cells(maker, fine_to_coarse))
-    logger.info("%s: %d overpasses", part, stamps.size)
-    without = months_without(stamps, split, part)
-    if without:
-        logger.warning(
-            "%s: no overpass in %s: nothing is learnt from these months, and where SMAP is absent answers fall back to "
-            "rescaled ERA5-Land", part, ", ".join(without),
-        )  # fmt: skip
-    write_samples(month_files(months, predictors, bands, coarse, smap), stamps, maker, folder, part)
-
-
-def months_without(stamps: np.ndarray, split: Split, part: str) -> list[str]:
-    """Months of a part, days in the buffers left aside, in which none of the ``stamps`` lies."""
-    seen = {str(stamp)[:7] for stamp in stamps}
-    return [
-        month for month in split.months(part) if month not in seen and split.usable(part, month_stamps(month)).any()
-    ]
-
-
-def write_sequence_files(
-    predictors: Sequence[str | Path],
-    static: str | Path,
-    normaliser: str | Path,
-    part: str,
-    days: int,
-    folder: str | Path,
-) -> None:
-    """Write the sequences of a part's samples; see :mod:`pscnet.samples.sequences`.
-
-    Parameters
-    ----------
-    predictors : paths of consecutive months around the part
-    static, normaliser : paths
-    part : {"train", "validation"}
-    days : int
-    folder : path that holds ``{part}.stamps.npy``
-    """
-    maker = InputMaker(Normaliser.read(normaliser), static, 1.0)
-    stamps = read_stamps(sample_file(folder, part, "stamps"))
-    written = write_sequences(predictors, stamps, days, maker, sample_file(folder, part, "sequence"))
-    write_stamps(sample_file(folder, part, "sequence_stamps"), written)
-
-
-def write_kriged_file(
-    coarse: Sequence[str | Path],
-    smap: Sequence[str | Path],
-    stamps: str | Path,
-    normaliser: str | Path,
-    covariance: str | Path,
-    fine_to_coarse: Weights,
-    split: Split,
-    window_days: float,
-    leave_out_hours: float,
-    causal: bool,
-    output: str | Path,
-) -> None:
-    """Write the kriged innovations of a part's samples; see :mod:`pscnet.samples.kriged`.
-
-    Parameters
-    ----------
-    coarse, smap : paths of consecutive months around the part
-    stamps : path of ``{part}.stamps.npy``
-    normaliser, covariance : paths
-    fine_to_coarse : Weights
-    split : Split
-    window_days, leave_out_hours : float
-    causal : bool
-        Past retrievals only.
-    output : path to write
-    """
-    statistics = Normaliser.read(normaliser)
-    write_kriged(
-        learnt_retrievals(smap, coarse, statistics, split, causal),
-        read_stamps(stamps),
-        read_covariances(covariance)[COVARIANCE],
-        Spacing.of(fine_to_coarse.dst),
-        statistics.target_std,
-        window_days,
-        leave_out_hours,
-        output,
-    )
-
-
-def learnt_retrievals(
-    smap: Sequence[str | Path],
-    coarse: Sequence[str | Path],
-    statistics: Normaliser,
-    split: Split,
-    causal: bool = False,
-) -> Retrievals:
-    """The retrievals of some consecutive months without those of the test split."""
-    retrievals = Retrievals.from_files(smap, coarse, statistics.background, statistics.noise, causal)
-    retrievals.hide(split.part_of_blocks("test", retrievals.stamp))
-    return retrievals
 
 
 def training_tiles(
@@ -271,7 +138,8 @@ def train_files(
     if trees:
         learnt = _grow(spec, options, stores, tiles[0], leave_out_hours)
     else:
-        read = [*coarse, *smap, *sorted(Path(samples).glob("*.npy")), static, normaliser, *weights.values()]
+        own = [path for store in stores.values() for path in store.files]
+        read = [*coarse, *smap, *own, static, normaliser, *weights.values()]
         settings = (split.describe(), leave_out_hours, causal, config_hash)
         resume = output.with_name(f"{output.stem}.resume.safetensors")
         learnt = _descend(
