@@ -473,7 +473,7 @@ def test_parts_that_all_weigh_the_same_would_be_another_step(made_run, monkeypat
 def test_one_overpass_that_does_not_fit_says_what_to_type(made_run, tmp_path, monkeypatch):  # noqa: F811
     little_memory(monkeypatch, 100)
     with pytest.raises(
-        SampleError, match=r"tile with 23 cells a side .* type training\.tile: 16 or less, or training\.dev"
+        SampleError, match=r"tile of 23 cells a side.* type training\.tile: 11 or less, or training\.dev"
     ):
         train(made_run, tmp_path / "net.safetensors")
 

@@ -162,7 +162,7 @@ def make_pyramid(weight: np.ndarray, device: torch.device | str = "cpu") -> Geom
     shapes = {factor: tuple(-(-size // factor) for size in weight.shape) for factor in (1, 2, 4)}
 
     def means(fine: int, coarse: int) -> GridOperator:
-        rows, cols = (_blocks(n, m) for n, m in zip(shapes[fine], shapes[coarse], strict=True))
+        rows, cols = (_blocks(n, m, coarse // fine) for n, m in zip(shapes[fine], shapes[coarse], strict=True))
         return GridOperator(scipy.sparse.kron(rows, cols).tocsr(), shapes[fine], shapes[coarse], device)
 
     def interpolation(coarse: int, fine: int) -> GridOperator:
@@ -185,9 +185,8 @@ def make_pyramid(weight: np.ndarray, device: torch.device | str = "cpu") -> Geom
     )
 
 
-def _blocks(count: int, blocks: int) -> scipy.sparse.csr_matrix:
-    """Means of ``count`` cells over ``blocks`` equal blocks of them, the last one perhaps shorter."""
-    size = -(-count // blocks)
+def _blocks(count: int, blocks: int, size: int) -> scipy.sparse.csr_matrix:
+    """Means of ``count`` cells over ``blocks`` blocks of ``size``, the last one perhaps shorter."""
     rows = np.arange(count) // size
     share = 1.0 / np.bincount(rows, minlength=blocks)[rows]
     return scipy.sparse.csr_matrix((share, (rows, np.arange(count))), shape=(blocks, count))

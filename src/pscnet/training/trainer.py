@@ -29,6 +29,9 @@ logger = logging.getLogger(__name__)
 #: Share of the steps over which the learning rate rises.
 WARM_UP = 0.05
 
+#: Smallest tile that the configuration takes [fine cell a side].
+SMALLEST_TILE = 8
+
 
 @dataclass(frozen=True)
 class Options:
@@ -174,11 +177,7 @@ class Trainer:
                 break
             except torch.OutOfMemoryError as error:
                 if self.parts >= len(rows):
-                    side = max(part.stop - part.start for part in tile.tile.window)
-                    raise SampleError(
-                        f"training: one overpass of a tile with {side} cells a side does not fit into the memory of "
-                        f"{self.device}; type training.tile: {max(16, side // 2)} or less, or training.device: cpu"
-                    ) from error
+                    raise SampleError(self._too_large(tile)) from error
                 self.parts *= 2
                 torch.cuda.empty_cache()
                 logger.warning("out of memory on %s: batches go in %d parts from here on", self.device, self.parts)
@@ -188,6 +187,16 @@ class Trainer:
             raise SampleError(self._why_not_finite("gradient", self.train, batch, stamps))
         self.optimizer.step()
         return loss
+
+    def _too_large(self, tile: TrainingTile) -> str:
+        """What to type where one overpass of a tile does not fit into memory."""
+        side = max(part.stop - part.start for part in tile.tile.core)
+        smaller = f"training.tile: {max(SMALLEST_TILE, side // 2)} or less, or "
+        smaller = smaller if side > SMALLEST_TILE and tile.cells is None else ""
+        return (
+            f"training: one overpass of a tile of {side} cells a side, and of what the net sees around it, does not "
+            f"fit into the memory of {self.device}; type {smaller}training.device: cpu"
+        )
 
     def _accumulate(self, tile: TrainingTile, parts: Sequence[np.ndarray]) -> float:
         """Add up the gradients of parts of a batch, each by its number of observed cells."""
