@@ -15,6 +15,7 @@ from typing import Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
+from pscnet.channels import band_names
 from pscnet.complaints import DEVICE, RUN, complaints, nearest, section_of
 from pscnet.grids import TARGET_COVER, Grid, GridError, best_covered, check_box, ease2_grid, fine_grid, halved
 from pscnet.sections import Fetch, Section, check_terrain, sha256_digits
@@ -196,7 +197,9 @@ class Samples(Section):
 
 
 #: Names of the nets, those of :data:`pscnet.nets.NETS`.
-NetName = Literal["pscnet", "mlp", "unet", "lstm", "tcn", "resnet", "convlstm", "cnn3d"]
+NetName = Literal[
+    "pscnet", "mlp", "unet", "lstm", "tcn", "resnet", "convlstm", "cnn3d", "random_forest", "gradient_boosting"
+]
 
 
 class Model(Section):
@@ -219,7 +222,9 @@ class Model(Section):
     )
     dropout: float = Field(0.1, ge=0, lt=1, description="Share of feature channels dropped in training.")
     kriged: bool = Field(True, description="The kriged innovation of optimal interpolation is input too.")
-    sequence_days: int = Field(10, ge=2, le=28, description="Days that nets of series look back (lstm, tcn, ...).")
+    sequence_days: int = Field(
+        10, ge=2, le=28, description="Days that nets of series look back, into the month before (lstm, tcn, ...)."
+    )
     retrievals: Literal["set", "innovations", "smoothed", "none"] = Field(
         "set",
         description="SMAP as input: set: learnt attention over retrievals; innovations, smoothed: fixed kernels over "
@@ -274,7 +279,9 @@ class Training(Section):
     seed: int = Field(0, ge=0, description="Seed of weights, order and dropout.")
     device: str = Field("auto", pattern=DEVICE, description="auto: a GPU where there is one; on a cluster type cuda.")
     precision: Literal["float32", "bf16"] = Field("float32", description="bf16: autocast of the net's products.")
-    epochs: int = Field(40, ge=1, description="Most passes over the training overpasses.")
+    epochs: int = Field(
+        12, ge=1, description="Passes over the training overpasses; the learning rate falls to zero over them."
+    )
     patience: int = Field(6, ge=1, description="Epochs without a better validation loss before stopping.")
     ensemble: int = Field(
         1, ge=1, le=20, description="Nets trained with seeds from seed on; the product is their mean."
@@ -461,6 +468,10 @@ class Config(Section):
                 f"{self.samples.window_days:g}, so test retrievals would be training input: type buffer_days: "
                 f"{self.samples.window_days:g} or more"
             )
+        bands = band_names(self.samples.time_scales_days)
+        for name in self.model.without_bands:
+            if name not in bands:
+                raise ValueError(f"model.without_bands: {name!r} is no band; type some of {', '.join(bands)}")
         try:
             self.make_split()
         except TimeError as error:

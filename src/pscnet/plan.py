@@ -14,19 +14,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pscnet import config, provenance
 from pscnet.grids import WEIGHTS
+from pscnet.model_plan import ModelPlan
 from pscnet.sections import SMAP_SOURCES, is_address
 from pscnet.timeaxis import PARTS, neighbour
-from pscnet.variants import (
-    CHANGED_SECTIONS,
-    ENSEMBLE,
-    LITERATURE,
-    OF_PSCNET,
-    READ_SEQUENCES,
-    Variant,
-    band_names,
-    net_variants,
-    part_variants,
-)
+from pscnet.variants import CHANGED_SECTIONS
 
 if TYPE_CHECKING:
     from pscnet.sources.archive import Inventory
@@ -35,7 +26,7 @@ if TYPE_CHECKING:
 INTERPOLATION = {"source_to_fine": "bilinear"}
 
 
-class Plan:
+class Plan(ModelPlan):
     """What the rules ask of a configuration.
 
     Parameters
@@ -79,6 +70,21 @@ class Plan:
     def part(self, pattern: str, *parts: str) -> list[str]:
         """The files of the months that parts of the split touch."""
         return self.at(pattern, self.part_months(*parts))
+
+    def part_of_twin(self, pattern: str, *parts: str) -> list[str]:
+        """The same of files that only the simulated Plateau has.
+
+        Raises
+        ------
+        ConfigError
+            With another source.
+        """
+        if not self.twin:
+            raise config.ConfigError(
+                f"source: {self.config.source}: models are compared with the truth, which only the simulated Plateau "
+                "has; type source: twin, or take a configuration that has it (--configfile config/demo.yaml)"
+            )
+        return self.part(pattern, *parts)
 
     def part_months(self, *parts: str) -> list[str]:
         """The months that parts of the split touch."""
@@ -132,15 +138,10 @@ class Plan:
         """The split resolved to blocks of time (see :meth:`pscnet.timeaxis.Split.describe`)."""
         return self.split.describe()
 
-    def section(self, name: str, *, without: Sequence[str] = ()) -> dict[str, Any]:
-        """A section of the configuration as plain values."""
-        values = getattr(self.config, name).model_dump(mode="json")
-        return {key: value for key, value in values.items() if key not in without}
-
     def config_hash(self, *, without: Sequence[str] = (), variant: str | None = None) -> str:
         """Digest of what decides the values of a product month, and of a checkpoint ``without`` the later sections.
 
-        The checkpoint of a ``variant`` depends on its own sections.
+        The checkpoint of a ``variant`` depends on its own sections, and not on how many others are trained beside it.
 
         Names, folders and pages are left out, and the period too: a longer record with the same split leaves the old
         months as they are.
@@ -160,117 +161,11 @@ class Plan:
         keys = {key: value for key, value in self.config.model_dump(mode="json").items() if key not in aside}
         if variant is not None:
             keys |= {section: self.changed(variant, section) for section in CHANGED_SECTIONS}
+            for beside in ("seed", "ensemble"):
+                keys["training"].pop(beside)  # a checkpoint's own seed stands in its name
         for section in {"training", "downscale"} & set(keys):
             keys[section].pop("threads")  # how fast, not what
         return provenance.digest({**keys, "split": self.split_blocks})
-
-    # Models and what is compared with them -----------------------------------------------------------------------
-
-    @cached_property
-    def variants(self) -> dict[str, Variant]:
-        """Every model that can be trained, by the name that its files carry."""
-        nets = list(dict.fromkeys([self.config.model.name, "pscnet", *self.config.compare.models]))
-        return net_variants(nets) | self._parts
-
-    @cached_property
-    def _parts(self) -> dict[str, Variant]:
-        return part_variants(band_names(self.config.samples.time_scales_days))
-
-    @property
-    def part_names(self) -> list[str]:
-        """The variants of PSCNet with one part changed."""
-        return list(self._parts)
-
-    def changed(self, variant: str, section: str) -> dict[str, Any]:
-        """A section of the configuration as a variant has it; the configured net's own is the configuration's."""
-        values = self.section(section)
-        changes = getattr(self.variants[variant], section)
-        if section == "model" and changes["name"] != values["name"]:
-            defaults = config.Model().model_dump(mode="json")
-            values |= {key: defaults[key] for key in OF_PSCNET}
-        return values | changes
-
-    def net_of(self, variant: str) -> dict[str, Any]:
-        """Fields of :class:`pscnet.nets.frame.NetSpec` that the configuration decides."""
-        values = self.changed(variant, "model")
-        bands = band_names(self.config.samples.time_scales_days)
-        values["without_bands"] = [bands.index(name) for name in values["without_bands"]]
-        values["sequence_days"] = values["sequence_days"] if values["name"] in READ_SEQUENCES else 0
-        values["kriged"] = values["kriged"] and values["dress"] == "own"
-        return values
-
-    def options_of(self, variant: str, seed: str | int) -> dict[str, Any]:
-        """Options of a variant's training."""
-        values = self.changed(variant, "training") | {"seed": int(seed)}
-        return {key: value for key, value in values.items() if key not in ("threads", "ensemble")}
-
-    def samples(self, variant: str) -> list[str]:
-        """The sample files that a variant is trained from."""
-        net = self.net_of(variant)
-        names = ["stamps", "bands", "background"]
-        if net["kriged"]:
-            names.append("kriged_causal" if self.changed(variant, "samples")["causal"] else "kriged")
-        if net["sequence_days"]:
-            names += ["sequence", "sequence_stamps"]
-        return [f"build/{self.run}/samples/{part}.{name}.npy" for part in PARTS[:2] for name in names]
-
-    def causal_kriging(self, name: str) -> bool:
-        """Whether the sample file of that name holds kriged innovations of past retrievals alone."""
-        return name.endswith("_causal")
-
-    def checkpoint(self, variant: str, seed: int) -> str:
-        """The checkpoint of one training."""
-        return f"build/{self.run}/models/{variant}_{seed}.safetensors"
-
-    def checkpoints(self, variant: str | None = None, members: int | None = None) -> list[str]:
-        """The members of a variant's ensemble; by default those of the product."""
-        training = self.config.training
-        seeds = range(training.seed, training.seed + (members or training.ensemble))
-        return [self.checkpoint(variant or self.config.model.name, seed) for seed in seeds]
-
-    def curve_of(self, checkpoint: str) -> str:
-        """The learning curve of a checkpoint."""
-        return checkpoint.replace(".safetensors", "_curve.csv")
-
-    @property
-    def curve(self) -> str:
-        """The learning curve of the product's first member."""
-        return self.curve_of(self.checkpoints()[0])
-
-    @property
-    def references(self) -> list[str]:
-        """The methods without training, by the names of :data:`pscnet.validation.METHODS`."""
-        return ["era5_land", "era5_land_rescaled", "smap_interpolated", "smap_kriged", "optimal_interpolation"]
-
-    def compared(self, variant: str, members: str) -> list[str]:
-        """The checkpoints behind one row of a comparison: of one seed, or of the ensemble of all."""
-        if members == ENSEMBLE:
-            return self.checkpoints(variant, self.config.compare.seeds)
-        return [self.checkpoint(variant, int(members))]
-
-    def comparison(self, table: str) -> dict[str, list[str]]:
-        """Method to the files of its moments, by seed: of the ``models``, or of PSCNet's ``parts``."""
-        compare, folder = self.config.compare, f"build/{self.run}/compare"
-        nets = list(dict.fromkeys([self.config.model.name, *compare.models]))
-        chosen = {"models": list(net_variants(nets)), "parts": ["pscnet", *self.part_names]}[table]
-        if not compare.literature:
-            chosen = [name for name in chosen if not name.endswith(LITERATURE)]
-        seeds = range(self.config.training.seed, self.config.training.seed + compare.seeds)
-        files = {name: [f"{folder}/{name}.nc"] for name in self.references}
-        files |= {name: [f"{folder}/{name}_{seed}.nc" for seed in seeds] for name in chosen}
-        if table == "models":
-            together = [name for name in compare.ensembles if name in chosen and compare.seeds > 1]
-            files |= {f"{name}_{ENSEMBLE}": [f"{folder}/{name}_{ENSEMBLE}.nc"] for name in together}
-        return files
-
-    def compared_files(self, table: str) -> list[str]:
-        """All files of :meth:`comparison`."""
-        return [path for paths in self.comparison(table).values() for path in paths]
-
-    @property
-    def reads_sequences(self) -> bool:
-        """Whether the product's net looks back into the month before."""
-        return self.config.model.name in READ_SEQUENCES
 
     @property
     def background(self) -> str:

@@ -20,6 +20,8 @@ NET_TITLES: dict[str, str] = {
     "resnet": "residual CNN",
     "convlstm": "ConvLSTM",
     "cnn3d": "3-D CNN",
+    "random_forest": "random forest",
+    "gradient_boosting": "gradient boosting",
 }
 
 #: Appended to a net's name where it wears the literature's dress.
@@ -36,11 +38,6 @@ CHANGED_SECTIONS = ("model", "training", "samples")
 
 #: Nets that read series of past days.
 READ_SEQUENCES = ("lstm", "tcn", "convlstm", "cnn3d")
-
-
-def band_names(time_scales_days: Sequence[float]) -> list[str]:
-    """Names of MFTF's bands, fast to slow: ``day`` (within the day), one a time scale, ``level`` (slower than all)."""
-    return ["day", *(f"{scale:g}d" for scale in time_scales_days), "level"]
 
 
 @dataclass(frozen=True)

@@ -83,18 +83,22 @@ def test_digests_do_not_depend_on_order():
 def test_a_product_says_where_it_comes_from(tmp_path):
     with netCDF4.Dataset(tmp_path / "weights.nc", "w") as file:
         file.engine = "exact"
-    for name in ("checkpoint", "one.json", "two.json"):
+    for name in ("first", "second", "one.json", "two.json"):
         (tmp_path / name).write_text(json.dumps(name))
 
-    def record(*names):
-        manifests = [tmp_path / name for name in names]
-        return provenance.of_product("abc", tmp_path / "checkpoint", tmp_path / "weights.nc", manifests, "mlp")
+    def record(*names, members=("first",)):
+        manifests, checkpoints = ([tmp_path / name for name in group] for group in (names, members))
+        return provenance.of_product("abc", checkpoints, tmp_path / "weights.nc", manifests, "mlp")
 
     made = record("one.json", "two.json")
     assert (made["version"], made["config_hash"], made["weight_engine"]) == (__version__, "abc", "exact")
     assert made == record("two.json", "one.json")
     assert made["manifests_hash"] != record("one.json")["manifests_hash"]
     assert made["model"] == "mlp"
+    assert made["checkpoint_hash"] == provenance.hash_file(tmp_path / "first")
+    ensemble = record("one.json", "two.json", members=("first", "second"))
+    assert len({made["checkpoint_hash"], ensemble["checkpoint_hash"], provenance.hash_file(tmp_path / "second")}) == 3
+    assert {key for key in made if made[key] != ensemble[key]} == {"checkpoint_hash"}
 
 
 def test_commit_outside_of_a_checkout(tmp_path):

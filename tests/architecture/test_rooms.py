@@ -25,16 +25,20 @@ ALLOWED = {
     "pytesmo": {"scores.py", "validation"},
     "jinja2": {"report"},
     "matplotlib": {"report"},
+    "sklearn": {"trees.py", "tree_arrays.py"},
     "torch": {
         "nets",
         "samples",
         "losses.py",
-        "training.py",
+        "training",
+        "trees.py",
+        "tree_arrays.py",
         "downscale.py",
         "explain",
         "checkpoint.py",
         "devices.py",
         "validation/heldout.py",
+        "validation/model_scores.py",
         "validation/references.py",
     },
 }
@@ -106,12 +110,31 @@ def test_the_nets_import_torch_and_nothing_of_the_pipeline():
     }
 
 
-def test_only_verify_scripts_use_the_room_that_reads_the_truth():
+def test_samples_are_made_without_knowing_which_net_reads_them_or_how_it_learns():
+    """So that a new or an edited net, variant or loss makes no sample again."""
+    specific = {room for room in map(room_of, MODULES) if room.startswith(("nets/", "training/"))} | {
+        "losses.py",
+        "trees.py",
+        "variants.py",
+    }
+    specific -= {"nets/__init__.py", "nets/frame.py", "nets/spec.py", "nets/filters.py", "nets/operators.py"}
+    specific -= {"nets/fusion.py", "nets/squeeze.py"}  # of the frame, which names a batch
+    for script in sorted(SCRIPTS.glob("dataset_*.py")):
+        behind = {room_of(Path(path).resolve()) for path in code_of(script.stem) if "/pscnet/" in path}
+        assert not behind & specific, script.name
+    behind = {room_of(Path(path).resolve()) for path in code_of("train_model") if "/pscnet/" in path}
+    assert {"nets/registry.py", "nets/mlp.py", "losses.py", "training/trainer.py"} <= behind & specific
+
+
+def test_only_verify_and_compare_scripts_use_the_rooms_that_read_the_truth():
+    given = {room for room in map(room_of, MODULES) if "truths" in (ROOT / room).read_text(encoding="utf-8")}
+    assert given == {"validation/score_run.py", "validation/model_scores.py"}
+    reading = {"validation/truth.py"} | given
     for script in sorted(SCRIPTS.glob("*.py")):
-        used = closure([script])
-        if "validation/truth.py" in used or "validation/score_run.py" in used:
-            assert script.stem.startswith("verify_"), script.name
+        if closure([script]) & reading:
+            assert script.stem.startswith(("verify_", "compare_")), script.name
     assert "validation/truth.py" in closure([SCRIPTS / "verify_scores.py"])
+    assert "validation/model_scores.py" in closure([SCRIPTS / "compare_scores.py"])
 
 
 @pytest.mark.parametrize("path", MODULES, ids=room_of)

@@ -13,6 +13,7 @@ from pydantic import Field, create_model
 from pscnet import config
 from pscnet.complaints import section_of
 from pscnet.config import Config, ConfigError, json_schema, key_table, load, with_key_table
+from pscnet.research import settings_of
 from pscnet.variables import ERA5_LAND
 
 
@@ -50,10 +51,18 @@ def test_the_real_run_loads_and_is_what_it_says(base):
 
 
 def test_every_overlay_that_ships_loads(base, repository):
-    overlays = [path for path in (repository / "config").glob("*.yaml") if path.name != "config.yaml"]
+    others = {"config.yaml", "research.yaml"}  # what they are laid over; several configurations in one file
+    overlays = [path for path in (repository / "config").glob("*.yaml") if path.name not in others]
     assert overlays
     for path in overlays:
         load(laid_over(base, yaml.safe_load(path.read_text())))
+
+
+def test_every_world_of_the_research_run_loads(base, repository):
+    worlds = settings_of(yaml.safe_load((repository / "config" / "research.yaml").read_text()), base)
+    assert len(worlds) == 5
+    for run, settings in worlds.items():
+        assert load(settings).run == run and load(settings).source == "twin"
 
 
 def test_six_lines_are_a_run_of_ones_own(base):
@@ -169,7 +178,9 @@ MISTAKES = {
     "run: ../elsewhere": "run: letters, digits, _ and - (no blanks) expected (found '../elsewhere')",
     "source: web": "source: 'twin', 'archive' or 'fetch' expected (found 'web')",
     "samples:": "samples: nothing stands below it; give it keys (window_days, buffer_days, ",
-    "samples: 8": "samples: keys expected (window_days, buffer_days, leave_out_hours, time_scales_days), found 8",
+    "samples: 8": (
+        "samples: keys expected (window_days, buffer_days, causal, leave_out_hours, time_scales_days), found 8"
+    ),
     "predictors: swvl1": "predictors: a list expected: put it in brackets, [swvl1] (found 'swvl1')",
     "training: {device: gpu}": "training.device: auto, cpu, cuda or, of several GPUs, cuda:1 expected (found 'gpu')",
     "training: {scale_weights: [1, 2]}": "training.scale_weights: a list of 3 numbers expected (found [1, 2])",
@@ -177,7 +188,14 @@ MISTAKES = {
     "downscale: {tile: big}": "downscale.tile: a whole number or 'auto' expected (found 'big')",
     "downscale: {tile: 4}": "downscale.tile: tile 4: a tile has at least 8 fine cells a side",
     "model: {name: mpl}": "model.name: 'mpl' is no net; the nearest is 'mlp' (pscnet, mlp, unet, lstm, ",
-    "model: {name: mlp, squeeze_km: 80}": "model: squeeze_km goes with name: pscnet; take it out, mlp has no squeeze",
+    "model: {name: mlp, squeeze_km: 80}": "model: squeeze_km goes with name: pscnet; take it out, mlp has none",
+    "model: {name: unet, scales: [10km]}": "model: scales goes with name: pscnet; take it out, unet has none",
+    "model: {scales: [10km, 36km]}": "model.scales: ['10km', '36km']: type scales coarse to fine, each once, 10km the",
+    "model: {scales: [36km, 18km]}": "10km the last",
+    "model: {without_bands: [2d]}": "model.without_bands: '2d' is no band; type some of day, 1.5d, 5d, 15d, level",
+    "{model: {without_bands: [5d]}, samples: {time_scales_days: [2]}}": "'5d' is no band; type some of day, 2d, level",
+    "training: {tile: 4}": "training.tile: tile 4: a tile has at least 8 fine cells a side",
+    "compare: {models: [pscnet, unett]}": "compare.models.1: 'pscnet', 'mlp', 'unet', 'lstm', ",
     "grids: {coarse: {name: M25}}": "grids.coarse.name: 'M36' expected (found 'M25')",
     "grids: {fine: {kind: ease}}": "grids.fine.kind: 'regular' or 'ease2' expected (found 'ease')",
     "grids: {fine: {kind: ease2, name: M36}}": "grids.fine.name: 'M09' expected (found 'M36')",
@@ -290,6 +308,8 @@ def test_the_long_name_of_every_variable_leads_to_the_short_one(base, variable):
         "{period: {start: 2016-05, end: 2016-05}, samples: {window_days: 4, buffer_days: 4}}",
         "samples: {window_days: 8, buffer_days: 8}",
         "report: {places: [[31, 91]], month: 2016-07}",
+        "model: {scales: [36km, 10km], without_bands: [day, 1.5d]}",
+        "compare: {models: [mlp], seeds: 1}",
         "training: {learning_rate: 1e-3}",  # YAML reads this as a text
         "region: {lon: [-110, -105]}",
         "region: {lon: [179, 180]}",

@@ -297,8 +297,9 @@ def arguments(run, checkpoint: Path, folder: Path) -> dict:
     return {
         "months": MONTHS, "predictors": run.files("predictors"), "bands": run.files("bands"),
         "coarse": run.files("coarse"), "smap": run.files("smap"), "static": run.static, "weights": run.weights,
-        "samples": run.samples, "checkpoints": checkpoint, "names": PREDICTORS, "split": run.split, "mapped": MONTHS[2:],
-        "table": folder / "m.json", "rows": folder / "m.csv", "maps": folder / "m.nc", "device": "cpu",
+        "samples": run.samples, "checkpoints": checkpoint, "names": PREDICTORS, "split": run.split,
+        "mapped": MONTHS[2:], "table": folder / "m.json", "rows": folder / "m.csv", "maps": folder / "m.nc",
+        "device": "cpu",
     }  # fmt: skip
 
 

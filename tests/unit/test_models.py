@@ -19,8 +19,11 @@ from tests.unit.samples.conftest import made_run  # noqa: F401 (fixture)
 from tests.unit.samples.run import PREDICTORS
 from tests.unit.test_training import MODEL, depends_on_scored, equal, fields, train
 
+#: Sequence nets and trees have tests of their own.
+TRAINED = [name for name in NETS if not NETS[name].reads_sequence and NETS[name].learns == "gradient"]
 
-@pytest.fixture(scope="module", params=[name for name in NETS if not NETS[name].reads_sequence])
+
+@pytest.fixture(scope="module", params=TRAINED)
 def trained(request, made_run, tmp_path_factory) -> Path:  # noqa: F811
     folder = tmp_path_factory.mktemp(request.param)
     return train(made_run, folder / f"{request.param}.safetensors", model=MODEL | {"name": request.param})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import shutil
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from pscnet import downscale
 from pscnet.checkpoint import CheckpointError, read_checkpoint, write_tensors
 from pscnet.samples.bands import SampleError
 from pscnet.samples.retrievals import Retrievals
+from pscnet.samples.store import sample_file
 from pscnet.training import trainer
 from pscnet.training.calibration import variance_scale
 from pscnet.training.files import train_files
@@ -68,6 +70,7 @@ def test_a_killed_run_resumes_to_the_same_weights(made_run, trained, tmp_path, m
     assert not output.exists()
     assert (tmp_path / "pscnet.resume.safetensors").exists()
     monkeypatch.setattr(Trainer, "_save", save)
+    os.utime(sample_file(made_run.samples, "train", "kriged_causal"))  # made for another net meanwhile
     epochs = []
     monkeypatch.setattr(Trainer, "_epoch", lambda self, plain=Trainer._epoch: epochs.append(0) or plain(self))
     train(made_run, output)

@@ -10,6 +10,7 @@ import pytest
 from pscnet.config import NetName
 from pscnet.grids import WEIGHTS
 from pscnet.plan import Plan
+from pscnet.variants import READ_SEQUENCES
 from tests.conftest import planned
 
 PLATEAU_MONTHS, SCORED_MONTHS = 36, 12
@@ -29,6 +30,9 @@ def test_the_real_run_is_planned_without_data_and_accounts(workspace, capsys):
         "regrid_weights": 6,
         "dataset_bands": PLATEAU_MONTHS,
         "dataset_normaliser": 1,
+        "dataset_covariance": 1,
+        "dataset_samples": 2,
+        "dataset_kriged": 2,
         "train_model": 1,
         "downscale_month": PLATEAU_MONTHS,
         "product_month": PLATEAU_MONTHS,
@@ -63,8 +67,133 @@ def test_every_net_goes_through_the_same_rules(workspace, name):
     arguments = ("-n", "--quiet", "host", "--configfile", "config/demo.yaml")
     done = workspace.snakemake(*arguments, "--config", f"model={{name: {name}}}")
     plain = workspace.snakemake(*arguments)
-    assert planned(done.stdout) == planned(plain.stdout)
-    assert f"build/demo/models/{name}.safetensors" in done.stdout
+    sequences = {"dataset_sequences": 2} if name in READ_SEQUENCES else {}
+    assert planned(done.stdout) == planned(plain.stdout) | sequences
+    assert "dataset_sequences" not in planned(plain.stdout)
+    assert f"build/demo/models/{name}_0.safetensors" in done.stdout
+
+
+def test_an_ensemble_is_trained_with_seeds_from_the_first_on(workspace):
+    arguments = ("-n", "--quiet", "host", "--configfile", "config/demo.yaml")
+    plain = planned(workspace.snakemake(*arguments).stdout)
+    done = workspace.snakemake(*arguments, "--config", "training={seed: 4, ensemble: 3}").stdout
+    assert planned(done) == plain | {"train_model": 3}
+    for seed in (4, 5, 6):
+        assert f"build/demo/models/pscnet_{seed}.safetensors" in done
+
+
+# Comparisons ----------------------------------------------------------------------------------------------------------
+
+DEMO = ("-n", "--quiet", "host", "--configfile", "config/demo.yaml")
+
+
+def test_a_comparison_trains_every_net_in_every_dress_with_every_seed(workspace):
+    jobs = planned(workspace.snakemake("compare_models", *DEMO, "--config", "compare={seeds: 2}").stdout)
+    nets, dresses, seeds, ensembles = len(get_args(NetName)), 2, 2, 2
+    assert jobs["train_model"] == nets * dresses * seeds
+    assert jobs["compare_scores"] == nets * dresses * seeds + ensembles
+    assert jobs["compare_references"] == jobs["compare_numbers"] == jobs["compare_page"] == 1
+    # Samples are made once for all of them; of what a product needs, nothing is asked for.
+    assert (jobs["dataset_samples"], jobs["dataset_kriged"], jobs["dataset_sequences"]) == (2, 2, 2)
+    assert not set(jobs) & {"downscale_month", "product_month", "verify_heldout", "verify_scores", "report_page"}
+
+
+def test_a_smaller_comparison_plans_less(workspace):
+    """The control of the counts above."""
+    few = "compare={models: [unet], literature: false, ensembles: [], seeds: 3}"
+    jobs = planned(workspace.snakemake("compare_models", *DEMO, "--config", few).stdout)
+    assert jobs["train_model"] == jobs["compare_scores"] == 2 * 3, "unet, and the configured net"
+    assert "dataset_sequences" not in jobs
+
+
+def test_parts_are_compared_with_the_whole(workspace):
+    done = workspace.snakemake("compare_parts", *DEMO, "--config", "compare={seeds: 1}").stdout
+    jobs, parts = planned(done), plan().part_names
+    assert jobs["train_model"] == jobs["compare_scores"] == 1 + len(parts) > 20
+    assert jobs["dataset_kriged"] == 4, "of all retrievals, and of past ones"
+    for name in ("pscnet", *parts):
+        assert f"build/demo/models/{name}_0.safetensors" in done
+
+
+def test_a_run_compares_nothing(workspace):
+    jobs = planned(workspace.snakemake(*DEMO).stdout)
+    assert jobs["train_model"] == 1
+    assert not [rule for rule in jobs if rule.startswith("compare")]
+
+
+@pytest.mark.parametrize("target", ["compare_models", "compare_parts", "results/tibetan_plateau/compare_models.md"])
+def test_a_comparison_without_truth_says_what_it_needs(workspace, target):
+    done = workspace.snakemake("-n", target, check=False)
+    assert done.returncode != 0
+    assert (
+        "source: archive: models are compared with the truth, which only the simulated Plateau has; type" in done.stdout
+    )
+    assert "MissingInput" not in done.stdout
+
+
+def trainings(**changes):
+    """What decides on each training of a comparison: the parameters of the rule, by variant and seed."""
+    made = plan(split=SPLIT, **changes)
+    return {
+        (name, seed): (
+            made.net_of(name),
+            made.options_of(name, seed),
+            made.samples(name),
+            [made.changed(name, "samples")[key] for key in ("window_days", "causal")],
+            made.config_hash(without=["downscale"], variant=name),
+        )
+        for name in made.variants
+        for seed in (0, 1)
+    }
+
+
+SPLIT = {"train": ["2016-02", "2016-03"], "validation": ["2016-10"], "test": ["2016-06"]}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"compare": {"seeds": 7}},
+        {"compare": {"literature": False, "ensembles": []}},
+        {"training": {"ensemble": 4}},
+        {"training": {"seed": 1}},
+        {"training": {"threads": 1}},
+        {"model": {"name": "mlp"}},
+        {"downscale": {"batch_steps": 2}},
+    ],
+    ids=str,
+)
+def test_what_is_trained_beside_changes_no_training(changes):
+    assert trainings(**changes) == trainings()
+
+
+def test_another_net_in_the_comparison_leaves_the_others_as_they_are():
+    few, more = (trainings(compare={"models": nets}) for nets in (["mlp"], ["mlp", "tcn"]))
+    assert {name for name, _ in set(more) - set(few)} == {"tcn", "tcn_literature"}
+    assert {key: more[key] for key in few} == few
+
+
+@pytest.mark.parametrize(
+    ("changes", "kept"),
+    [
+        ({"training": {"epochs": 2}}, lambda name: False),
+        ({"model": {"width": 8}}, lambda name: False),
+        # A part of PSCNet is none of another net; and where a variant decides on the key itself, it stays.
+        ({"model": {"squeeze": "plain"}}, lambda name: not name.startswith("pscnet") or "squeeze" in name),
+    ],
+    ids=str,
+)
+def test_what_does_change_a_training_shows(changes, kept):
+    """The control: options of the training, or of the net, are found in all trainings that they concern."""
+    before, after = trainings(), trainings(**changes)
+    for (name, seed), one in before.items():
+        assert (one == after[name, seed]) == kept(name), name
+
+
+def test_every_training_of_a_comparison_is_another_one():
+    made = trainings()
+    first = [one[:4] for (_, seed), one in made.items() if seed == 0]
+    assert all(one not in first[:position] for position, one in enumerate(first))
 
 
 def test_an_unknown_net_gets_the_nearest(workspace):

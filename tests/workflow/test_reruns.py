@@ -55,12 +55,17 @@ def test_touched_files_rerun_nothing(tiny_run):
             "verify_scores": 1,
             "report_page": 1,
         },
+        # The kriged innovation is input of the net too.
         "src/pscnet/baselines/kriging.py": {
+            "dataset_samples": 2,
+            "dataset_kriged": 2,
             "verify_references": 1,
-            "verify_heldout": 1,
-            "verify_scores": 1,
-            "report_page": 1,
+            "train_model": 1,
+            **AFTER_TRAINING,
         },
+        "src/pscnet/nets/registry.py": {"train_model": 1} | AFTER_TRAINING,
+        "src/pscnet/explain/importance.py": {},
+        "src/pscnet/validation/blocks.py": {},
         "src/pscnet/validation/places.py": {"verify_scores": 1, "report_page": 1},
         "workflow/scripts/report_page.py": {"report_page": 1},
     }.items(),
@@ -102,7 +107,9 @@ def test_a_split_reruns_the_normaliser_and_what_follows(tiny_run):
     split = "split={train: [2016-06], validation: [2016-07-01/2016-07-20], test: [2016-08]}"
     assert tiny_run.jobs("--config", split) == {
         "dataset_normaliser": 1,
-        "verify_covariance": 1,
+        "dataset_covariance": 1,
+        "dataset_samples": 2,
+        "dataset_kriged": 2,
         "verify_references": 1,
         "train_model": 1,
         **AFTER_TRAINING,
@@ -124,6 +131,26 @@ def test_a_new_month_runs_its_own_jobs_and_neither_training_nor_old_months(tiny_
         "verify_scores": 1,
         "report_page": 1,
     }
+
+
+def comparison(models: str, seeds: int) -> tuple[str, ...]:
+    return (
+        "compare_models",
+        "--config",
+        f"compare={{models: {models}, literature: false, ensembles: [], seeds: {seeds}}}",
+    )
+
+
+def test_a_comparison_takes_the_trained_net_as_it_is(tiny_run):
+    page = {"compare_references": 1, "compare_numbers": 1, "compare_page": 1}
+    assert tiny_run.jobs(*comparison("[pscnet]", 1)) == {"compare_scores": 1, **page}
+    assert tiny_run.jobs(*comparison("[pscnet]", 3)) == {"train_model": 2, "compare_scores": 3, **page}
+    assert tiny_run.jobs(*comparison("[pscnet, mlp]", 1)) == {"train_model": 1, "compare_scores": 2, **page}
+
+
+def test_an_ensemble_takes_the_trained_net_as_it_is(tiny_run):
+    options = "training={epochs: 1, device: cpu, ensemble: 3}"
+    assert tiny_run.jobs("--config", options) == {"train_model": 2} | AFTER_TRAINING
 
 
 def test_a_lost_file_is_made_again(tiny_run):

@@ -1,4 +1,4 @@
-"""The truth of the twin is for the verify rules only, proven on the inputs of every job of a plan."""
+"""The truth of the twin is for the verify and compare rules only, proven on the inputs of every job of a plan."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-#: Prints every job of the plan with its inputs and outputs, those of input functions included.
+#: Prints every job of the plan with its inputs and outputs, those of input functions included; targets are arguments.
 LISTING = """
 import json, sys
 from pathlib import Path
@@ -22,7 +22,7 @@ with SnakemakeApi(OutputSettings(quiet={Quietness.ALL})) as api:
         snakefile=Path("Snakefile"),
     )
     sys.stdout = open("/dev/null", "w")
-    workflow.dag(DAGSettings()).printfilegraph()
+    workflow.dag(DAGSettings(targets=set(sys.argv[1:]))).printfilegraph()
     jobs = [[job.rule.name, list(job.input), list(job.output)] for job in workflow._workflow.dag.jobs]
 Path("jobs.json").write_text(json.dumps(jobs))
 """
@@ -33,10 +33,9 @@ def space(make_workspace):
     return make_workspace("truth")
 
 
-def jobs_of(space):
-    done = subprocess.run(
-        [sys.executable, "-c", LISTING], cwd=space.root, capture_output=True, text=True, timeout=120, check=False
-    )
+def jobs_of(space, *targets):
+    command = [sys.executable, "-c", LISTING, *targets]
+    done = subprocess.run(command, cwd=space.root, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
     return json.loads((space.root / "jobs.json").read_text())
 
@@ -56,6 +55,18 @@ def test_only_verify_rules_read_the_truth(space):
     }
 
 
+@pytest.mark.parametrize("target", ["compare_models", "compare_parts"])
+def test_a_comparison_reads_the_truth_to_score_and_not_to_train(space, target):
+    jobs = jobs_of(space, target)
+    assert readers(jobs) == {"compare_scores", "compare_references"}
+    assert "train_model" in {rule for rule, _, _ in jobs}
+
+
+def test_an_explanation_reads_no_truth(space):
+    jobs = jobs_of(space, "explain")
+    assert readers(jobs) == set() and "explain_model" in {rule for rule, _, _ in jobs}
+
+
 def test_a_planted_reader_is_found(space):
     def plant(text):
         line = '        predictors="build/{run}/predictors/{month}.nc",\n'
@@ -68,5 +79,5 @@ def test_a_planted_reader_is_found(space):
 def test_the_truth_is_named_only_where_it_is_made_and_scored(space):
     """No other rule gets the folder by a parameter, and no other module knows its name."""
     naming = {path.name for path in (space.root / "workflow").rglob("*.smk") if "/truth/" in path.read_text()}
-    assert naming == {"twin.smk", "verify.smk"}
+    assert naming == {"twin.smk", "verify.smk", "compare.smk"}
     assert not [path for path in (space.root / "src").rglob("*.py") if "truth/{" in path.read_text()]

@@ -9,7 +9,7 @@ rule compare_scores:
         bands=PLAN.span("build/{run}/bands/{month}.nc", "test"),
         coarse=PLAN.span("build/{run}/coarse/{month}.nc", "test"),
         smap=PLAN.span("build/{run}/smap/{month}.nc", "test"),
-        truth=PLAN.part("build/{run}/truth/{month}.nc", "test"),
+        truth=lambda w: PLAN.part_of_twin("build/{run}/truth/{month}.nc", "test"),
         static="build/{run}/static.nc",
         checkpoints=lambda w: PLAN.compared(w.model, w.members),
         curves=lambda w: [PLAN.curve_of(path) for path in PLAN.compared(w.model, w.members)],
@@ -42,7 +42,7 @@ rule compare_references:
     input:
         code=code_of("compare_references"),
         fields=PLAN.part("build/{run}/verify/fields_{month}.nc", "test"),
-        truth=PLAN.part("build/{run}/truth/{month}.nc", "test"),
+        truth=lambda w: PLAN.part_of_twin("build/{run}/truth/{month}.nc", "test"),
         static="build/{run}/static.nc",
     output:
         **{name: f"build/{{run}}/compare/{name}.nc" for name in PLAN.references},

@@ -149,7 +149,7 @@ rule dataset_sequences:
         mem_mb=4000,
         runtime=120,
     params:
-        folder="build/{run}/samples",
+        folder=lambda w, output: os.path.dirname(output.sequence),
         part="{part}",
         days=PLAN.config.model.sequence_days,
     message:

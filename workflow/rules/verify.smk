@@ -128,3 +128,36 @@ rule verify_scores:
         "Scores of the test split"
     script:
         "../scripts/verify_scores.py"
+
+
+# Only where it is asked for by name: is the simulated Plateau like the real one?
+rule verify_twin:
+    input:
+        code=code_of("verify_twin"),
+        truth=PLAN.at("build/{run}/truth/{month}.nc"),
+        predictors=PLAN.at("build/{run}/predictors/{month}.nc"),
+        smap=PLAN.at("build/{run}/smap/{month}.nc"),
+        stations=PLAN.at("build/{run}/twin/stations/{month}.nc"),
+    output:
+        review="build/{run}/verify/twin.json",
+        figures=expand(
+            "results/{{run}}/figures/twin_{name}.png", name=["seasons", "daily", "era5_land", "rain", "smap"]
+        ),
+    log:
+        "logs/verify_twin/{run}.log",
+    benchmark:
+        "runtimes/verify_twin/{run}.tsv"
+    conda:
+        "../../envs/pscnet.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        run="{run}",
+        fine=PLAN.grids["fine"],
+        figures="results/{run}/figures",
+    message:
+        "Reviewing the simulated Plateau"
+    script:
+        "../scripts/verify_twin.py"

@@ -1,8 +1,8 @@
 """Kriged innovations of one part of the split (rule dataset_kriged)."""
 
 from pscnet.logs import log_to
+from pscnet.samples.files import write_kriged_file
 from pscnet.timeaxis import Split
-from pscnet.training.files import write_kriged_file
 from pscnet.weights import read_weights
 
 with log_to(snakemake.log[0]):

@@ -1,8 +1,8 @@
 """Samples of one part of the split (rule dataset_samples)."""
 
 from pscnet.logs import log_to
+from pscnet.samples.files import write_sample_files
 from pscnet.timeaxis import Split
-from pscnet.training.files import write_sample_files
 from pscnet.weights import read_weights
 
 with log_to(snakemake.log[0]):

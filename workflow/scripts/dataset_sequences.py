@@ -1,7 +1,7 @@
 """Sequences of past days of one part of the split (rule dataset_sequences)."""
 
 from pscnet.logs import log_to
-from pscnet.training.files import write_sequence_files
+from pscnet.samples.files import write_sequence_files
 
 with log_to(snakemake.log[0]):
     write_sequence_files(

@@ -3,62 +3,7 @@
 >>> net = make_net(NetSpec("pscnet", predictors=12, bands=5, statics=16, window_days=8.0))
 """
 
-import difflib
-
-from pscnet.nets.cnn3d import CNN3D
-from pscnet.nets.convlstm import ConvLSTM
 from pscnet.nets.frame import Net, NetSpec
-from pscnet.nets.lstm import LSTM
-from pscnet.nets.mlp import MLP
-from pscnet.nets.pscnet import PSCNet
-from pscnet.nets.resnet import ResNet
-from pscnet.nets.tcn import TCN
-from pscnet.nets.unet import UNet
+from pscnet.nets.registry import NETS, UnknownNetError, make_net, require_known
 
 __all__ = ["NETS", "Net", "NetSpec", "UnknownNetError", "make_net", "require_known"]
-
-#: Every net by the name that configuration, files and checkpoints give it.
-NETS: dict[str, type[Net]] = {
-    "pscnet": PSCNet,
-    "mlp": MLP,
-    "unet": UNet,
-    "lstm": LSTM,
-    "tcn": TCN,
-    "resnet": ResNet,
-    "convlstm": ConvLSTM,
-    "cnn3d": CNN3D,
-}
-
-
-class UnknownNetError(ValueError):
-    """A name that no net has."""
-
-
-def make_net(spec: NetSpec) -> Net:
-    """An untrained net.
-
-    Parameters
-    ----------
-    spec : NetSpec
-
-    Raises
-    ------
-    UnknownNetError
-    ValueError
-        See :class:`pscnet.nets.sequence.SequenceNet`.
-    """
-    require_known(spec.name)
-    return NETS[spec.name](spec)
-
-
-def require_known(name: str) -> None:
-    """Refuse a name that no net has.
-
-    Raises
-    ------
-    UnknownNetError
-        Saying which name is nearest.
-    """
-    if name not in NETS:
-        alike = (difflib.get_close_matches(name, NETS, 1, 0.0) or [*NETS])[0]
-        raise UnknownNetError(f"{name!r} is no net; the nearest is {alike!r} (valid: {', '.join(NETS)})")

@@ -1,4 +1,4 @@
-"""What all nets have in common: their size, input and answer, MFTF in front, one head behind.
+"""What all nets have in common: their input and answer, MFTF in front, one head behind.
 
 A net stands between the two: it turns the fused features of :class:`Front` into features at one or more scales. So
 every net sees the same channels and the same attention over SMAP, and answers in the same form::
@@ -14,17 +14,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor, nn
 
 from pscnet.nets.fusion import HEAD_REACH, BandFusion, RetrievalAttention
 from pscnet.nets.operators import GridOperator, MaskedMean
+from pscnet.nets.spec import SCALES, NetSpec
 from pscnet.nets.squeeze import box_mean
-
-#: Names of the scales, coarse to fine, and their nominal cell sizes [km].
-SCALES = {"36km": 36.0, "18km": 18.0, "10km": 10.0}
 
 #: Static channels that are no fields: sine and cosine of the season, the last ones.
 SEASON = 2
@@ -37,82 +35,6 @@ KRIGED = 2
 
 #: Limits of a predicted log-variance, standardised.
 LOG_VARIANCE = (-8.0, 6.0)
-
-
-@dataclass(frozen=True)
-class NetSpec:
-    """All that is needed to build a net: kept in the checkpoint.
-
-    Attributes
-    ----------
-    name : str
-        One of :data:`pscnet.nets.NETS`.
-    predictors, bands, statics : int
-        Dynamic predictors, bands of each, and static channels (the season's two last).
-    window_days : float
-        Reach of the SMAP window [day].
-    width, heads, blocks : int
-        Feature channels, attention heads, blocks at each scale.
-    squeeze_km : float
-        Size of the squeeze's box [km]; PSCNet alone has one.
-    regional_km : float
-        Size of the box over which static fields are averaged [km].
-    dropout : float
-    dress : {"own", "literature"}
-        See the module.
-    kriged : bool
-        Whether the kriged innovation (:attr:`Batch.kriged`) is input: one more head.
-    sequence_days : int
-        Days of :attr:`Batch.sequence`; 0 for nets that read none.
-    retrievals : {"set", "innovations", "smoothed", "none"}
-        SMAP as input: learnt attention over the set, the same with fixed kernels (innovations and values, or values
-        alone), or nothing.
-    skip : bool
-        Whether the background is added to the answer.
-    gates : bool
-        Whether MFTF weighs the bands at each pixel.
-    without_bands : tuple of int
-        Positions of bands that the net does not see.
-    squeeze : {"neighbourhood", "plain", "global", "none"}
-        Kind of squeeze-and-excitation; PSCNet alone has one.
-    scales : tuple of str
-        Progressive scales, ``10km`` the last; PSCNet alone has them.
-    """
-
-    name: str
-    predictors: int
-    bands: int
-    statics: int
-    window_days: float
-    width: int = 32
-    heads: int = 4
-    blocks: int = 1
-    squeeze_km: float = 100.0
-    regional_km: float = 100.0
-    dropout: float = 0.1
-    dress: str = "own"
-    kriged: bool = False
-    sequence_days: int = 0
-    retrievals: str = "set"
-    skip: bool = True
-    gates: bool = True
-    without_bands: tuple[int, ...] = ()
-    squeeze: str = "neighbourhood"
-    scales: tuple[str, ...] = tuple(SCALES)
-
-    def __post_init__(self) -> None:
-        """Lists of a JSON header become tuples again, so that specifications compare."""
-        for name in ("without_bands", "scales"):
-            object.__setattr__(self, name, tuple(getattr(self, name)))
-
-    @property
-    def own(self) -> bool:
-        """Whether SMAP and the background are input, and SMAP's footprints the supervision."""
-        return self.dress == "own"
-
-    def as_dict(self) -> dict:
-        """JSON-ready."""
-        return asdict(self)
 
 
 @dataclass
@@ -228,6 +150,9 @@ class Net(nn.Module):
 
     #: Whether the net reads :attr:`Batch.sequence`; see :class:`pscnet.nets.sequence.SequenceNet`.
     reads_sequence = False
+
+    #: How the net learns: by "gradient" descent, or as "trees" (:mod:`pscnet.trees`).
+    learns = "gradient"
 
     def __init__(self, spec: NetSpec) -> None:
         super().__init__()
@@ -369,13 +294,13 @@ class Net(nn.Module):
         front : Front
             Made at 10 km.
         geometry : Geometry
-
-        Returns
-        -------
-        Answer
         """
         answer = Answer()
         self.answer(answer, "10km", features, front)
+        return self.averaged_down(answer, geometry)
+
+    def averaged_down(self, answer: Answer, geometry: Geometry) -> Answer:
+        """The answer with area averages of its 10 km field as 36 and 18 km fields."""
         variance = answer.log_variance["10km"].exp()
         for scale, average in {"36km": geometry.to_coarse, "18km": geometry.to_middle}.items():
             answer.mean[scale] = average(answer.mean["10km"])

@@ -17,7 +17,7 @@ from matplotlib.patches import Patch
 
 from pscnet.report.inputs import ReportError, edges
 from pscnet.sources.atomic import replacing
-from pscnet.variables import NET_TITLES
+from pscnet.variants import NET_TITLES
 
 #: Items that say from where the answer comes; the others, parts of the predictors, stand in a panel of their own.
 SOURCES = ("smap", "background", "predictors", "static", "season")

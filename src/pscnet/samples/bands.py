@@ -27,9 +27,9 @@ import torch
 import xarray as xr
 from torch import Tensor
 
+from pscnet.channels import band_names
 from pscnet.nets.filters import STEPS_PER_DAY, FilterBank
 from pscnet.sources.atomic import replacing
-from pscnet.variants import band_names
 
 #: Steps read and filtered together: bounds memory, changes nothing else.
 CHUNK_STEPS = STEPS_PER_DAY

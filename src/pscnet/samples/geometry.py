@@ -107,6 +107,17 @@ def read_weight_set(paths: Mapping[str, str | Path]) -> dict[str, Weights]:
     return {name: read_weights(paths[name]) for name in WEIGHTS}
 
 
+def owners(conservative: Weights) -> np.ndarray:
+    """Flat index of the coarse cell that covers most of each fine cell, shape (fine cells,)."""
+    columns = conservative.matrix.tocsc()
+    best = np.zeros(columns.shape[1], "i8")
+    for cell in range(columns.shape[1]):
+        part = slice(columns.indptr[cell], columns.indptr[cell + 1])
+        if part.stop > part.start:
+            best[cell] = columns.indices[part][np.argmax(columns.data[part])]
+    return best
+
+
 def make_geometry(
     weights: Mapping[str, Weights], land: np.ndarray, tile: Tile, device: torch.device | str = "cpu"
 ) -> Geometry:

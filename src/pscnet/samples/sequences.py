@@ -110,7 +110,7 @@ def write_sequences(
 
 
 class SequenceWindow:
-    """The sequences of consecutive stamps, with as many days kept as are needed.
+    """The sequences of stamps in the order of time, with as many days kept as are needed.
 
     Parameters
     ----------
@@ -123,13 +123,16 @@ class SequenceWindow:
     def __init__(self, predictors: Sequence[str | Path], days: int, maker: InputMaker) -> None:
         self.days, self.maker = days, maker
         self._stream = day_stream(predictors, maker.normaliser.predictors)
-        self._kept: deque[tuple[np.datetime64, np.ndarray]] = deque(maxlen=days * STEPS_PER_DAY + 2 * STEPS_PER_DAY)
+        self._kept: deque[tuple[np.datetime64, np.ndarray]] = deque()
 
     def __call__(self, stamps: np.ndarray) -> np.ndarray:
         """Sequences (stamp, day, 2 * predictor, lat, lon) float16; calls come in the order of time."""
         while not self._kept or self._kept[-1][0] < stamps[-1]:
             times, entries = next(self._stream)
             self._kept.extend(zip(times, self.maker.sequence(entries).astype("f2"), strict=True))
+            # What lies before the first stamp's sequence goes; stamps of one call may be days apart.
+            while self._kept and self._kept[0][0] < stamps[0] - self.days * _DAY:
+                self._kept.popleft()
         available = np.array([time for time, _ in self._kept])
         rows = lagged_rows(available, stamps, self.days)
         return np.stack([np.stack([self._kept[row][1] for row in line]) for line in rows])

@@ -199,6 +199,12 @@ class SampleStore:
     sequence_days : int
         Days of the batches' sequence; 0 for none.
 
+    Attributes
+    ----------
+    stamps : ndarray (sample,)
+    files : list of Path
+        What is read; other samples may lie beside it.
+
     Raises
     ------
     SampleError
@@ -216,7 +222,8 @@ class SampleStore:
         sequence_days: int = 0,
     ) -> None:
         self.maker, self.retrievals, self.covered = maker, retrievals, covered
-        self.stamps = read_stamps(sample_file(folder, part, "stamps"))
+        self.files: list[Path] = [sample_file(folder, part, "stamps")]
+        self.stamps = read_stamps(self.files[0])
         self._bands = self._open(folder, part, "bands")
         wanted = (self.stamps.size, len(maker.normaliser.channels), *maker.land.shape)
         if self._bands.shape != wanted:
@@ -230,11 +237,12 @@ class SampleStore:
         self._sequence_days = sequence_days
         if sequence_days:
             self._sequence = self._open(folder, part, "sequence")
-            self._days = read_stamps(sample_file(folder, part, "sequence_stamps"))
+            self.files.append(sample_file(folder, part, "sequence_stamps"))
+            self._days = read_stamps(self.files[-1])
 
-    @staticmethod
-    def _open(folder: str | Path, part: str, name: str) -> np.ndarray:
-        return np.load(sample_file(folder, part, name), mmap_mode="r", allow_pickle=False)
+    def _open(self, folder: str | Path, part: str, name: str) -> np.ndarray:
+        self.files.append(sample_file(folder, part, name))
+        return np.load(self.files[-1], mmap_mode="r", allow_pickle=False)
 
     def __len__(self) -> int:
         return self.stamps.size

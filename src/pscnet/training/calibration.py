@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from pscnet.losses import observed
-from pscnet.samples.store import SampleStore
-from pscnet.training.trainer import Trainer
+from pscnet.nets import Net
+from pscnet.nets.frame import Batch
+from pscnet.samples.store import Target
+from pscnet.training.trainer import TrainingTile
 
 
 @torch.no_grad()
-def calibrate(trainer: Trainer, store: SampleStore) -> float:
+def calibrate(net: Net, batches: Iterable[tuple[TrainingTile, Batch, Target, np.ndarray]]) -> float:
     """The factor by which predicted variances have to grow for squared residuals to fit them on average."""
-    trainer.net.eval()
+    net.eval()
     parts = []
-    for tile, batch, target, _ in trainer.every_batch(store):
-        mean, variance = observed(trainer.net, batch, tile.geometry, tile.cells)["10km"]
+    for tile, batch, target, _ in batches:
+        mean, variance = observed(net, batch, tile.geometry, tile.cells)["10km"]
         used = target.used > 0
         parts.append([part[used] for part in ((target.value - mean) ** 2, variance, target.extra_variance)])
     return variance_scale(*(torch.cat(column) for column in zip(*parts, strict=True)))

@@ -8,170 +8,38 @@ import json
 import logging
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from pscnet.baselines.covariance import Spacing, read_covariances
+from pscnet.baselines.covariance import read_covariances
 from pscnet.checkpoint import Checkpoint
 from pscnet.devices import choose_device
-from pscnet.nets import NETS, NetSpec
+from pscnet.nets import NETS, NetSpec, make_net
 from pscnet.samples.bands import SampleError
+from pscnet.samples.files import learnt_retrievals
 from pscnet.samples.geometry import cell_share, make_geometry, make_pyramid, make_tiles, read_weight_set
 from pscnet.samples.inputs import InputMaker
-from pscnet.samples.kriged import COVARIANCE, kriging, write_kriged
+from pscnet.samples.kriged import COVARIANCE, kriging
 from pscnet.samples.normaliser import Normaliser
-from pscnet.samples.retrievals import Retrievals
-from pscnet.samples.sequences import write_sequences
 from pscnet.samples.store import (
     LEARNT_PARTS,
     SampleStore,
     covered_cells,
-    month_files,
-    read_stamps,
-    sample_file,
     time_scales,
-    usable_stamps,
-    write_samples,
-    write_stamps,
 )
 from pscnet.sources.atomic import replacing
-from pscnet.timeaxis import Split, month_stamps
+from pscnet.timeaxis import Split
 from pscnet.training.calibration import calibrate
-from pscnet.training.trainer import Options, Trainer, TrainingTile
+from pscnet.training.trainer import Options, Trainer, TrainingTile, every_batch
 from pscnet.weights import Weights
 
 logger = logging.getLogger(__name__)
 
 #: Largest side of a region [fine cell] that ``training.tile: auto`` trains on as a whole.
 LARGEST_WHOLE = 96
-
-
-def write_sample_files(
-    months: Sequence[str],
-    predictors: Sequence[str | Path],
-    bands: Sequence[str | Path],
-    coarse: Sequence[str | Path],
-    smap: Sequence[str | Path],
-    static: str | Path,
-    normaliser: str | Path,
-    fine_to_coarse: Weights,
-    split: Split,
-    part: str,
-    window_days: float,
-    folder: str | Path,
-) -> None:
-    """Write the samples of one part of the split (layout: :mod:`pscnet.samples.store`).
-
-    Parameters
-    ----------
-    months : consecutive months that hold the part and its neighbours
-    predictors, bands, coarse, smap : paths of these months' files
-    static, normaliser : paths
-    fine_to_coarse : Weights
-    split : Split
-    part : {"train", "validation"}
-    window_days : float
-    folder : path to write ``{part}.*.npy`` into
-    """
-    statistics = Normaliser.read(normaliser)
-    maker = InputMaker(statistics, static, window_days)
-    retrievals = learnt_retrievals(smap, coarse, statistics, split)
-    stamps = usable_stamps(retrievals, split, part, covered_cells(maker, fine_to_coarse))
-    logger.info("%s: %d overpasses", part, stamps.size)
-    without = months_without(stamps, split, part)
-    if without:
-        logger.warning(
-            "%s: no overpass in %s: nothing is learnt from these months, and where SMAP is absent answers fall back to "
-            "rescaled ERA5-Land", part, ", ".join(without),
-        )  # fmt: skip
-    write_samples(month_files(months, predictors, bands, coarse, smap), stamps, maker, folder, part)
-
-
-def months_without(stamps: np.ndarray, split: Split, part: str) -> list[str]:
-    """Months of a part, days in the buffers left aside, in which none of the ``stamps`` lies."""
-    seen = {str(stamp)[:7] for stamp in stamps}
-    return [
-        month for month in split.months(part) if month not in seen and split.usable(part, month_stamps(month)).any()
-    ]
-
-
-def write_sequence_files(
-    predictors: Sequence[str | Path],
-    static: str | Path,
-    normaliser: str | Path,
-    part: str,
-    days: int,
-    folder: str | Path,
-) -> None:
-    """Write the sequences of a part's samples; see :mod:`pscnet.samples.sequences`.
-
-    Parameters
-    ----------
-    predictors : paths of consecutive months around the part
-    static, normaliser : paths
-    part : {"train", "validation"}
-    days : int
-    folder : path that holds ``{part}.stamps.npy``
-    """
-    maker = InputMaker(Normaliser.read(normaliser), static, 1.0)
-    stamps = read_stamps(sample_file(folder, part, "stamps"))
-    written = write_sequences(predictors, stamps, days, maker, sample_file(folder, part, "sequence"))
-    write_stamps(sample_file(folder, part, "sequence_stamps"), written)
-
-
-def write_kriged_file(
-    coarse: Sequence[str | Path],
-    smap: Sequence[str | Path],
-    stamps: str | Path,
-    normaliser: str | Path,
-    covariance: str | Path,
-    fine_to_coarse: Weights,
-    split: Split,
-    window_days: float,
-    leave_out_hours: float,
-    causal: bool,
-    output: str | Path,
-) -> None:
-    """Write the kriged innovations of a part's samples; see :mod:`pscnet.samples.kriged`.
-
-    Parameters
-    ----------
-    coarse, smap : paths of consecutive months around the part
-    stamps : path of ``{part}.stamps.npy``
-    normaliser, covariance : paths
-    fine_to_coarse : Weights
-    split : Split
-    window_days, leave_out_hours : float
-    causal : bool
-        Past retrievals only.
-    output : path to write
-    """
-    statistics = Normaliser.read(normaliser)
-    write_kriged(
-        learnt_retrievals(smap, coarse, statistics, split, causal),
-        read_stamps(stamps),
-        read_covariances(covariance)[COVARIANCE],
-        Spacing.of(fine_to_coarse.dst),
-        statistics.target_std,
-        window_days,
-        leave_out_hours,
-        output,
-    )
-
-
-def learnt_retrievals(
-    smap: Sequence[str | Path],
-    coarse: Sequence[str | Path],
-    statistics: Normaliser,
-    split: Split,
-    causal: bool = False,
-) -> Retrievals:
-    """The retrievals of some consecutive months without those of the test split."""
-    retrievals = Retrievals.from_files(smap, coarse, statistics.background, statistics.noise, causal)
-    retrievals.hide(split.part_of_blocks("test", retrievals.stamp))
-    return retrievals
 
 
 def training_tiles(
@@ -184,14 +52,14 @@ def training_tiles(
     spec : NetSpec
     weights : weight set
     land : ndarray (lat, lon) bool
-    size : int or "auto"
+    size : int, "auto" or "whole"
         Fine cells a side of a core; ``auto``: the whole region up to :data:`LARGEST_WHOLE`, then tiles of that size.
     device : torch.device
     """
     fine, coarse = weights["fine_to_coarse"].src, weights["fine_to_coarse"].dst
     longest = max(fine.shape)
-    core = (None if longest <= LARGEST_WHOLE else LARGEST_WHOLE) if size == "auto" else int(size)
-    whole = core is None or core >= longest or not spec.own
+    core = {"auto": LARGEST_WHOLE, "whole": longest}.get(size, size)
+    whole = core >= longest or not spec.own
     reach = 0 if whole else NETS[spec.name](spec).reach_coarse_cells(cell_share(fine, coarse))
     made = []
     for tile in make_tiles(fine, coarse, None if whole else core, reach):
@@ -264,24 +132,69 @@ def train_files(
         for part in LEARNT_PARTS
     }
     device = choose_device(options.device)
-    tiles = training_tiles(spec, weight_set, maker.land, options.tile, device)
+    trees = NETS[spec.name].learns == "trees"
+    tiles = training_tiles(spec, weight_set, maker.land, "whole" if trees else options.tile, device)
     logger.info("%d training, %d validation overpasses, %d tiles", *map(len, stores.values()), len(tiles))
-    trainer = Trainer(spec, options, stores["train"], stores["validation"], tiles, leave_out_hours)
-    read = [*coarse, *smap, *sorted(Path(samples).glob("*.npy")), static, normaliser, *weights.values()]
-    resume = output.with_name(f"{output.stem}.resume.safetensors")
-    trainer.run(resume, _fingerprint(read, spec, options, split.describe(), leave_out_hours, causal, config_hash))
-    if not math.isfinite(trainer.progress.best_loss):
-        raise SampleError("the validation loss was never finite: no net was kept; lengthen split.validation")
-    scale = calibrate(trainer, stores["validation"])
-    progress = trainer.progress
+    if trees:
+        learnt = _grow(spec, options, stores, tiles[0], leave_out_hours)
+    else:
+        own = [path for store in stores.values() for path in store.files]
+        read = [*coarse, *smap, *own, static, normaliser, *weights.values()]
+        settings = (split.describe(), leave_out_hours, causal, config_hash)
+        resume = output.with_name(f"{output.stem}.resume.safetensors")
+        learnt = _descend(
+            spec, options, stores, tiles, leave_out_hours, resume, _fingerprint(read, spec, options, *settings)
+        )
+    net = make_net(spec).to(device)
+    net.load_state_dict(learnt.weights)
+    batches = every_batch(stores["validation"], tiles, options.batch_steps, leave_out_hours, device)
     Checkpoint(
-        spec, trainer.best, statistics, fine.describe(), coarse_grid.describe(), time_scales(statistics.channels),
-        window_days, leave_out_hours, split.describe(), scale,
-        {"validation_loss": progress.best_loss, "epoch": progress.best_epoch}, config_hash,
+        spec, learnt.weights, statistics, fine.describe(), coarse_grid.describe(), time_scales(statistics.channels),
+        window_days, leave_out_hours, split.describe(), calibrate(net, batches),
+        {"validation_loss": learnt.loss, "epoch": learnt.epoch}, config_hash,
         vars(read_covariances(covariance)[COVARIANCE]) if spec.kriged and covariance else None, causal,
     ).write(output)  # fmt: skip
-    _write_curve(curve, progress.history)
-    resume.unlink(missing_ok=True)
+    _write_curve(curve, learnt.history)
+    if not trees:
+        resume.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True)
+class Learnt:
+    """What training gives: weights, the curve's rows, and validation loss and number of the kept epoch (or trees)."""
+
+    weights: dict[str, torch.Tensor]
+    history: list[dict[str, float]]
+    loss: float
+    epoch: int
+
+
+def _descend(
+    spec: NetSpec,
+    options: Options,
+    stores: Mapping[str, SampleStore],
+    tiles: Sequence[TrainingTile],
+    leave_out_hours: float,
+    resume: Path,
+    fingerprint: str,
+) -> Learnt:
+    """A net by gradient descent, going on from ``resume`` where that is of the same training."""
+    trainer = Trainer(spec, options, stores["train"], stores["validation"], tiles, leave_out_hours)
+    trainer.run(resume, fingerprint)
+    progress = trainer.progress
+    if not math.isfinite(progress.best_loss):
+        raise SampleError("the validation loss was never finite: no net was kept; lengthen split.validation")
+    return Learnt(trainer.best, progress.history, progress.best_loss, progress.best_epoch)
+
+
+def _grow(
+    spec: NetSpec, options: Options, stores: Mapping[str, SampleStore], tile: TrainingTile, leave_out_hours: float
+) -> Learnt:
+    """An ensemble of trees."""
+    from pscnet.trees import train_trees  # only here: nets by gradient descent need no scikit-learn
+
+    grown = train_trees(spec, options, stores["train"], stores["validation"], tile.geometry, tile.tile, leave_out_hours)
+    return Learnt(grown.state, grown.history, grown.loss, grown.options.trees)
 
 
 def _fingerprint(read: Sequence[str | Path], spec: NetSpec, options: Options, *settings: object) -> str:

@@ -71,6 +71,24 @@ class TrainingTile:
     cells: Geometry | None = None
 
 
+def draw(
+    store: SampleStore, tile: TrainingTile, rows: np.ndarray, leave_out_hours: float, device: torch.device
+) -> tuple[Batch, Target, np.ndarray]:
+    """Input, target and stamps of some samples of a store on a tile; the target only where the tile owns it."""
+    batch, target, stamps = store.batch(rows, tile.tile, leave_out_hours, device)
+    return batch, target.within(tile.owned), stamps
+
+
+def every_batch(
+    store: SampleStore, tiles: Sequence[TrainingTile], size: int, leave_out_hours: float, device: torch.device
+) -> Iterator[tuple[TrainingTile, Batch, Target, np.ndarray]]:
+    """Tile, input, target and stamps of every sample of a store, in order, ``size`` samples at a time."""
+    for tile in tiles:
+        for first in range(0, len(store), size):
+            rows = np.arange(first, min(first + size, len(store)))
+            yield tile, *draw(store, tile, rows, leave_out_hours, device)
+
+
 @dataclass
 class Progress:
     """Where training stands after an epoch."""
@@ -200,7 +218,7 @@ class Trainer:
 
     def _accumulate(self, tile: TrainingTile, parts: Sequence[np.ndarray]) -> float:
         """Add up the gradients of parts of a batch, each by its number of observed cells."""
-        drawn = [self._draw(self.train, tile, rows) for rows in parts]
+        drawn = [draw(self.train, tile, rows, self.leave_out_hours, self.device) for rows in parts]
         counts = [float(target.used.sum()) for _, target, _ in drawn]
         whole = max(sum(counts), 1.0)
         total = 0.0
@@ -211,10 +229,6 @@ class Trainer:
             loss.backward()
             total += float(loss.detach())
         return total
-
-    def _draw(self, store: SampleStore, tile: TrainingTile, rows: np.ndarray) -> tuple[Batch, Target, np.ndarray]:
-        batch, target, stamps = store.batch(rows, tile.tile, self.leave_out_hours, self.device)
-        return batch, target.within(tile.owned), stamps
 
     def _loss(self, tile: TrainingTile, batch: Batch, target: Target) -> Tensor:
         bf16 = self.options.precision == "bf16"
@@ -238,20 +252,13 @@ class Trainer:
             return self.options.learning_rate * (step + 1) / warm
         return self.options.learning_rate * 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, total - warm)))
 
-    def every_batch(self, store: SampleStore) -> Iterator[tuple[TrainingTile, Batch, Target, np.ndarray]]:
-        """Tile, input, target and stamps of every sample of a store, in order."""
-        size = max(1, self.options.batch_steps // self.parts)
-        for tile in self.tiles:
-            for first in range(0, len(store), size):
-                rows = np.arange(first, min(first + size, len(store)))
-                yield tile, *self._draw(store, tile, rows)
-
     @torch.no_grad()
     def evaluate(self, store: SampleStore) -> float:
         """Mean loss over a store, every overpass left out in its turn."""
         self.net.eval()
         losses, weights = [], []
-        for tile, batch, target, stamps in self.every_batch(store):
+        size = max(1, self.options.batch_steps // self.parts)
+        for tile, batch, target, stamps in every_batch(store, self.tiles, size, self.leave_out_hours, self.device):
             count = float(target.used.sum())
             if count:
                 losses.append(float(self._loss(tile, batch, target)))

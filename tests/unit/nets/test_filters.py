@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
+from pscnet.channels import band_names
 from pscnet.nets.filters import STEP_DAYS, STEPS_PER_DAY, FilterBank
-from pscnet.variants import band_names
 
 SCALES = (1.5, 5.0, 15.0)
 

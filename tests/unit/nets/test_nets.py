@@ -14,14 +14,16 @@ from pscnet.losses import area_average_loss, footprint_means
 from pscnet.nets import NETS, Net, NetSpec, UnknownNetError, make_net
 from pscnet.nets.frame import SCALES, Batch, Geometry
 from pscnet.samples.geometry import cell_share, make_tiles
-from pscnet.variants import NET_TITLES
-from pscnet.variants import READ_SEQUENCES
+from pscnet.variants import NET_TITLES, READ_SEQUENCES
 from tests.unit.nets.world import DAYS, ON_COARSE, ON_FINE, TinyRegion, cut, random_batch, small_net
 
 #: Nets that answer each pixel by itself; nets with 36 and 18 km fields of their own; nets that read a sequence.
-PER_PIXEL = {"mlp", "lstm", "tcn"}
+PER_PIXEL = {"mlp", "lstm", "tcn", "random_forest", "gradient_boosting"}
 PROGRESSIVE = {"pscnet", "unet"}
 SEQUENCE = sorted(name for name in NETS if NETS[name].reads_sequence)
+
+#: Nets that gradients reach.
+BY_GRADIENT = [name for name in NETS if NETS[name].learns == "gradient"]
 
 #: What the literature's dress leaves out.
 WITHOUT = ("background", *ON_COARSE)
@@ -238,6 +240,7 @@ def test_footprint_means_are_area_means_over_land(region, name):
     np.testing.assert_allclose(mean[0, 0].numpy().ravel()[covered], expected[covered], atol=1e-4)
 
 
+@pytest.mark.parametrize("name", BY_GRADIENT)
 def test_every_parameter_learns(region, name, dress):
     net = small_net(name=name, dropout=0.0, **dress).train()
     geometry = region.geometry(region.whole())
@@ -267,6 +270,7 @@ def test_bf16_autocast_runs_and_stays_close(region, name):
     assert (plain - rough).abs().max() < 0.2
 
 
+@pytest.mark.parametrize("name", BY_GRADIENT)
 def test_the_net_is_small(name):
     net = small_net(name=name, predictors=12, statics=6, width=32, heads=4, sequence_days=10)
     assert 10_000 < sum(parameter.numel() for parameter in net.parameters()) < 40_000

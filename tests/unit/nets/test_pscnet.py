@@ -79,6 +79,10 @@ def test_loss_sees_only_used_cells(region):
         answer = net(batch, geometry)
         plain = area_average_loss(footprint_means(answer, geometry), target, zero, used, used, (0.25, 0.25, 1.0))
         hidden = torch.where(used > 0, target, torch.nan)
-        assert area_average_loss(footprint_means(answer, geometry), hidden, zero, used, used, (0.25, 0.25, 1.0)) == plain
-        shifted = area_average_loss(footprint_means(answer, geometry), target + used, zero, used, used, (0.25, 0.25, 1.0))
+        assert (
+            area_average_loss(footprint_means(answer, geometry), hidden, zero, used, used, (0.25, 0.25, 1.0)) == plain
+        )
+        shifted = area_average_loss(
+            footprint_means(answer, geometry), target + used, zero, used, used, (0.25, 0.25, 1.0)
+        )
         assert shifted != plain

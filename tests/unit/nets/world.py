@@ -56,11 +56,31 @@ def small_net(seed: int = 0, name: str = "pscnet", **changes) -> Net:
     spec = NetSpec(name, **(size | changes))
     torch.manual_seed(seed)
     net = make_net(spec)
+    if net.learns == "trees":
+        net.trees.load_state_dict(random_trees(net.channels, seed))
+        return net.eval()
     with torch.no_grad():
         for parameter in net.parameters():
             parameter.add_(0.05 * torch.randn_like(parameter))
         net.head[2].weight.normal_(0, 0.3)
     return net.eval()
+
+
+def random_trees(channels: int, seed: int = 0, trees: int = 20, depth: int = 4) -> dict[str, torch.Tensor]:
+    """State of an ensemble of complete trees that split anywhere."""
+    generator = torch.Generator().manual_seed(seed)
+    nodes = 2 ** (depth + 1) - 1
+    own = torch.arange(nodes, dtype=torch.int32)
+    leaf = 2 * own + 1 >= nodes
+    threshold = 0.7 * torch.randn(trees, nodes, generator=generator)
+    return {
+        "feature": torch.randint(0, channels, (trees, nodes), generator=generator).int(),
+        "threshold": torch.where(leaf, torch.inf, threshold),
+        "left": torch.where(leaf, own, 2 * own + 1).repeat(trees, 1),
+        "value": torch.randn(trees, nodes, generator=generator),
+        "depth": torch.full((trees,), depth, dtype=torch.int32),
+        "baseline": torch.tensor(0.1),
+    }
 
 
 def random_batch(region: TinyRegion, steps: int = 2, seed: int = 0) -> Batch:

@@ -1,6 +1,8 @@
-"""Sequences of past days: the right values of the right days, in files and while downscaling."""
+"""Sequences of past days: what they hold, and that reading them in parts changes nothing."""
 
 from __future__ import annotations
+
+from collections import deque
 
 import numpy as np
 import pytest
@@ -9,12 +11,14 @@ import xarray as xr
 from pscnet.samples.bands import SampleError
 from pscnet.samples.inputs import InputMaker
 from pscnet.samples.normaliser import Normaliser
-from pscnet.samples.sequences import SequenceWindow, lagged_rows, wanted_stamps, write_sequences
+from pscnet.samples.sequences import SequenceWindow, lagged_rows
 from pscnet.samples.store import read_stamps, sample_file
-from pscnet.timeaxis import month_stamps
-from tests.unit.samples.run import PREDICTORS, SEQUENCE_DAYS, WINDOW_DAYS
+from tests.unit.samples.run import MONTHS, PREDICTORS, SEQUENCE_DAYS, WINDOW_DAYS
 
-DAY = np.timedelta64(1, "D")
+DAYS = 10
+
+#: Overpasses further apart than a day, as those of one cell are; the first ones have less than ten days before them.
+STAMPS = np.array(["2020-06-02T00", "2020-06-05T12", "2020-06-12T00", "2020-06-19T21", "2020-06-28T12"], "M8[ns]")
 
 
 @pytest.fixture(scope="module")
@@ -22,84 +26,79 @@ def maker(made_run) -> InputMaker:
     return InputMaker(Normaliser.read(made_run.normaliser), made_run.static, WINDOW_DAYS)
 
 
-@pytest.fixture(scope="module")
-def series(made_run) -> tuple[np.ndarray, np.ndarray]:
-    """Stamps and values (step, predictor, lat, lon) of all months."""
-    data = xr.concat([xr.load_dataset(path) for path in made_run.files("predictors")], "time")
+def windows(made_run, maker, stamps, size: int, days: int = DAYS, months=MONTHS[:2]) -> np.ndarray:
+    """Sequences of ``stamps``, ``size`` stamps a call."""
+    window = SequenceWindow(made_run.files("predictors", months), days, maker)
+    return np.concatenate([window(stamps[first : first + size]) for first in range(0, len(stamps), size)])
+
+
+def series(made_run, months) -> tuple[np.ndarray, np.ndarray]:
+    """Stamps and predictors (step, predictor, lat, lon) of some months."""
+    data = xr.concat([xr.load_dataset(path) for path in made_run.files("predictors", months)], "time")
     return data["time"].values.astype("M8[ns]"), np.stack([data[name].values for name in PREDICTORS], 1)
 
 
-def by_hand(series, maker: InputMaker, stamp: np.datetime64, days: int) -> np.ndarray:
-    """The sequence (day, 2 * predictor, lat, lon) of a stamp at least ``days`` after the period's start."""
-    times, values = series
-    entries = []
-    for back in range(days - 1, -1, -1):
-        at = int(np.flatnonzero(times == stamp - back * DAY)[0])
-        entries.append(np.concatenate([values[at], values[at - 7 : at + 1].mean(0)]))
-    return maker.sequence(np.stack(entries))
+def test_a_sequence_holds_the_days_before_at_the_time_of_day_of_the_answer(made_run, maker):
+    times, values = series(made_run, MONTHS[:2])
+    found = windows(made_run, maker, STAMPS[2:3], 1)[0]
+    at = np.searchsorted(times, STAMPS[2])
+    for day in range(DAYS):
+        step = at - 8 * (DAYS - 1 - day)
+        entry = np.concatenate([values[step], values[step - 7 : step + 1].mean(0)])
+        expected = np.asarray(maker.sequence(entry[None]), "f4")[0]
+        np.testing.assert_allclose(found[day].astype("f4"), expected, atol=2e-2, rtol=1e-3)
 
 
-def in_file(run, part: str, stamp: np.datetime64, days: int) -> np.ndarray:
-    entries = np.load(sample_file(run.samples, part, "sequence"))
-    rows = lagged_rows(read_stamps(sample_file(run.samples, part, "sequence_stamps")), np.array([stamp]), days)[0]
-    return entries[rows].astype("f4")
+def test_stamps_days_apart_see_the_same_as_each_alone(made_run, maker):
+    """Held-out overpasses come several in a call, and the first of them looks back from its own time."""
+    alone = windows(made_run, maker, STAMPS, 1)
+    for size in (2, 3, 5):
+        np.testing.assert_array_equal(windows(made_run, maker, STAMPS, size), alone)
 
 
-@pytest.mark.parametrize("part", ["train", "validation"])
-def test_entries_are_values_and_means_of_24_hours_at_the_same_time_of_day(made_run, maker, series, part):
-    stamps = read_stamps(sample_file(made_run.samples, part, "stamps"))
-    late = stamps[stamps >= series[0][0] + (SEQUENCE_DAYS + 1) * DAY]
-    for stamp in (late[0], late[len(late) // 2], late[-1]):
-        found = in_file(made_run, part, stamp, SEQUENCE_DAYS)
-        np.testing.assert_allclose(found, by_hand(series, maker, stamp, SEQUENCE_DAYS), atol=4e-3)  # float16
-        other = by_hand(series, maker, stamp - np.timedelta64(3, "h"), SEQUENCE_DAYS)
-        assert np.abs(found - other).max() > 0.1, "the control: another time of day"
+def test_too_few_kept_days_are_found(made_run, maker, monkeypatch):
+    """The control: a window that forgets after two days more than a sequence gives the first stamp other days."""
+
+    class Forgetful(SequenceWindow):
+        def __init__(self, *arguments) -> None:
+            super().__init__(*arguments)
+            self._kept = deque(maxlen=8 * (DAYS + 2))
+
+    paths = made_run.files("predictors", MONTHS[:2])
+    forgetful = Forgetful(paths, DAYS, maker)(STAMPS)
+    assert not np.array_equal(forgetful[0], windows(made_run, maker, STAMPS, 1)[0])
 
 
-def test_the_first_days_of_the_period_see_its_first_day(made_run, maker, series, tmp_path):
-    times, values = series
-    stamp = times[3]
-    write_sequences(made_run.files("predictors"), np.array([stamp]), 3, maker, tmp_path / "s.npy")
-    found = np.load(tmp_path / "s.npy").astype("f4")
-    assert found.shape[0] == 1, "its own entry, three times"
-    day = np.concatenate([values[1:8], values[:4]])  # the day before is taken to be like the first
-    expected = maker.sequence(np.concatenate([values[3], day[-8:].mean(0)])[None])
-    np.testing.assert_allclose(found, expected, atol=4e-3)
-    window = SequenceWindow(made_run.files("predictors")[:1], 3, maker)
-    np.testing.assert_array_equal(window(np.array([stamp]))[0], np.load(tmp_path / "s.npy")[[0, 0, 0]])
+def test_sample_files_and_downscaling_see_the_same_sequences(made_run, maker):
+    stamps = read_stamps(sample_file(made_run.samples, "validation", "stamps"))
+    entries = np.load(sample_file(made_run.samples, "validation", "sequence"))
+    rows = lagged_rows(
+        read_stamps(sample_file(made_run.samples, "validation", "sequence_stamps")), stamps, SEQUENCE_DAYS
+    )
+    inside = (stamps >= np.datetime64("2020-06")) & (stamps < np.datetime64("2020-07"))
+    assert inside.sum() > 10
+    found = windows(made_run, maker, stamps[inside], 8, SEQUENCE_DAYS)
+    np.testing.assert_array_equal(found, entries[rows[inside]])
 
 
-@pytest.mark.parametrize("steps", [1, 3, 8])
-def test_windows_in_chunks_of_any_size_equal_the_file_over_the_border_of_months(made_run, maker, tmp_path, steps):
-    """June's first days look back into May; without May's file they see June's first day instead (the control)."""
-    stamps = month_stamps("2020-06")[:40].astype("M8[ns]")
-    written = write_sequences(made_run.files("predictors")[:2], stamps, 4, maker, tmp_path / "s.npy")
-    expected = np.load(tmp_path / "s.npy")[lagged_rows(written, stamps, 4)]
-    carried, alone = (SequenceWindow(made_run.files("predictors")[first:2], 4, maker) for first in (0, 1))
-    chunks = [stamps[first : first + steps] for first in range(0, 40, steps)]
-    np.testing.assert_array_equal(np.concatenate([carried(chunk) for chunk in chunks]), expected)
-    cut = np.concatenate([alone(chunk) for chunk in chunks])
-    assert not np.array_equal(cut[:8], expected[:8]) and np.array_equal(cut[-1], expected[-1])
+def test_the_first_days_of_a_record_see_its_first_day(made_run, maker):
+    stamps = np.array(["2020-05-01T12", "2020-05-02T12"], "M8[ns]")
+    found = windows(made_run, maker, stamps, 2, 3, MONTHS[:1])
+    np.testing.assert_array_equal(found[0][0], found[0][2])
+    np.testing.assert_array_equal(found[1][1], found[0][2])
+    assert not np.array_equal(found[1][2], found[0][2])
 
 
-def test_a_window_that_skips_days_equals_the_file(made_run, maker, tmp_path):
-    """As when some steps only are wanted."""
-    stamps = month_stamps("2020-06")[[2, 50, 51, 130]].astype("M8[ns]")
-    written = write_sequences(made_run.files("predictors")[:2], stamps, 3, maker, tmp_path / "s.npy")
-    window = SequenceWindow(made_run.files("predictors")[:2], 3, maker)
-    expected = np.load(tmp_path / "s.npy")[lagged_rows(written, stamps, 3)]
-    np.testing.assert_array_equal(np.concatenate([window(stamps[[place]]) for place in range(4)]), expected)
+def test_a_file_made_for_fewer_days_is_refused():
+    available = np.array(["2020-06-01T12", "2020-06-02T12", "2020-06-09T12", "2020-06-10T12"], "M8[ns]")
+    stamps = available[[1, 3]]
+    assert lagged_rows(available, stamps, 2).tolist() == [[0, 1], [2, 3]]
+    with pytest.raises(SampleError, match=r"sequences of 3 days: the entry of 2020-06-08T12:00 is missing.*fewer days"):
+        lagged_rows(available, stamps, 3)
 
 
-def test_a_file_that_lacks_a_day_is_refused():
-    """As one that was made for nets that look back less far."""
-    stamps = np.array(["2020-06-03T12", "2020-06-13T12"], "M8[ns]")
-    kept = wanted_stamps(stamps, 3, np.datetime64("2020-05-01"))
-    assert lagged_rows(kept, stamps, 3).tolist() == [[0, 1, 2], [3, 4, 5]]
-    with pytest.raises(SampleError, match=r"sequences of 4 days: the entry of 2020-06-10T12:00 .* delete the folder"):
-        lagged_rows(kept, stamps, 4)
-
-
-def test_sea_is_zero(made_run, maker):
-    found = np.load(sample_file(made_run.samples, "train", "sequence"))
-    assert (found[..., ~maker.land] == 0).all() and np.abs(found[..., maker.land]).max() > 1
+def test_off_land_nothing_is_seen(made_run, maker):
+    found = windows(made_run, maker, STAMPS[2:3], 1)
+    assert np.isfinite(found).all()
+    assert (found[..., ~maker.land] == 0).all()
+    assert (found[..., maker.land] != 0).any()

@@ -429,7 +429,8 @@ def test_crops_without_record_are_taken_up_by_what_they_say_of_themselves(tmp_pa
     with h5py.File(second, "r+") as file:
         file.attrs["source_name"] = "another.h5"
     again = fetch("smap_e")
-    assert provider.downloads[len(DAYS) :] == [provider.name(DAYS[0]), provider.name(DAYS[1])]
+    # Several threads download: which of the two comes first is left open.
+    assert sorted(provider.downloads[len(DAYS) :]) == sorted(provider.name(day) for day in DAYS[:2])
     assert [member.origin for member in again.files] == [member.origin for member in before.files]
     assert [member.request for member in again.files] == [member.request for member in before.files]
     assert [member.sha256 for member in again.files] == [member.sha256 for member in before.files]
