@@ -11,6 +11,7 @@ import torch
 import yaml
 
 from pscnet import config
+from pscnet.channels import band_names
 from pscnet.nets import NETS, NetSpec, make_net
 from pscnet.plan import Plan
 from pscnet.samples.geometry import make_pyramid
@@ -22,7 +23,6 @@ from pscnet.variants import (
     NET_TITLES,
     OF_PSCNET,
     READ_SEQUENCES,
-    band_names,
     part_variants,
 )
 from tests.unit.nets.world import DAYS, TinyRegion, random_batch

@@ -22,7 +22,7 @@ from pscnet.nets import NetSpec, make_net
 from pscnet.nets.frame import Batch, Geometry
 from pscnet.samples.bands import SampleError
 from pscnet.samples.geometry import Tile
-from pscnet.samples.store import SampleStore, Target
+from pscnet.samples.store import SampleStore, Target, not_finite
 
 logger = logging.getLogger(__name__)
 
@@ -201,7 +201,7 @@ class Trainer:
                 logger.warning("out of memory on %s: batches go in %d parts from here on", self.device, self.parts)
         norm = torch.nn.utils.clip_grad_norm_(self.net.parameters(), 1.0)
         if not torch.isfinite(norm):  # a bad input away from all observed cells leaves the loss finite
-            batch, _, stamps = self._draw(self.train, tile, rows)
+            batch, _, stamps = draw(self.train, tile, rows, self.leave_out_hours, self.device)
             raise SampleError(self._why_not_finite("gradient", self.train, batch, stamps))
         self.optimizer.step()
         return loss
@@ -318,16 +318,8 @@ class Trainer:
     @staticmethod
     def _why_not_finite(what: str, store: SampleStore, batch: Batch, stamps: np.ndarray) -> str:
         """Which channels of which samples are to blame."""
-        blame = "the input is finite: lower training.learning_rate"
-        for name, values in vars(batch).items():
-            bad = [] if values is None else (~torch.isfinite(values)).flatten(2).any(-1).nonzero()[:3].tolist()
-            if bad:
-                channels = store.maker.normaliser.channels if name == "bands" else None
-                where = [
-                    f"{channels[c] if channels else f'{name}, channel {c}'} at {str(stamps[s])[:16]}" for s, c in bad
-                ]
-                blame = f"not finite in the input: {', '.join(where)}; delete the run's folder samples and run again"
-                break
+        blame = not_finite(batch, stamps, store.maker.normaliser.channels)
+        blame = blame or "the input is finite: lower training.learning_rate"
         return f"the {what} is not finite at {', '.join(str(stamp)[:16] for stamp in stamps)}; {blame}"
 
 

@@ -11,12 +11,12 @@ import xarray as xr
 
 from pscnet.baselines.covariance import Spacing, read_covariances
 from pscnet.baselines.kriging import krige
+from pscnet.samples.files import learnt_retrievals, write_kriged_file
 from pscnet.samples.kriged import COVARIANCE, kriged_channels, kriging
 from pscnet.samples.normaliser import Normaliser
 from pscnet.samples.retrievals import Retrievals
 from pscnet.samples.store import read_stamps, sample_file
 from pscnet.timeaxis import nearest_stamp
-from pscnet.training.files import learnt_retrievals, write_kriged_file
 from pscnet.weights import read_weights
 from tests.unit.samples.run import LEAVE_OUT_HOURS, WINDOW_DAYS, MadeRun
 

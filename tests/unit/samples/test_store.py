@@ -189,6 +189,6 @@ def test_a_causal_net_is_trained_on_causal_samples(made_run, tmp_path, monkeypat
     np.testing.assert_array_equal(batch.kriged.numpy(), expected)
     opened = []
     plain = SampleStore._open
-    monkeypatch.setattr(SampleStore, "_open", staticmethod(lambda *names: opened.append(names[2]) or plain(*names)))
+    monkeypatch.setattr(SampleStore, "_open", lambda *names: opened.append(names[3]) or plain(*names))
     train(made_run, tmp_path / "net.safetensors", dataclasses.replace(OPTIONS, epochs=1), causal=True)
     assert "kriged_causal" in opened and "kriged" not in opened and MODEL["kriged"]

@@ -13,7 +13,7 @@ from pscnet.nets import Net, NetSpec
 from pscnet.samples.geometry import Tile, make_tiles, read_weight_set
 from pscnet.samples.store import covered_cells
 from pscnet.training.files import training_tiles
-from pscnet.training.trainer import Options, Trainer
+from pscnet.training.trainer import Options, Trainer, draw, every_batch
 from tests.unit.nets.world import TinyRegion
 from tests.unit.samples.run import LEAVE_OUT_HOURS
 from tests.unit.training.world import NEAR_SIGHTED, maker_of, spec_of, trainer_of
@@ -56,7 +56,8 @@ def test_the_loss_over_all_tiles_is_that_of_the_whole_region(made_run, name):
 
 def judged(trainer: Trainer) -> int:
     """Observed cells of the validation samples, over all tiles."""
-    return sum(int(target.used.sum()) for _, _, target, _ in trainer.every_batch(trainer.validation))
+    batches = every_batch(trainer.validation, trainer.tiles, 8, LEAVE_OUT_HOURS, torch.device("cpu"))
+    return sum(int(target.used.sum()) for _, _, target, _ in batches)
 
 
 def test_every_observed_cell_is_judged_once(made_run):
@@ -124,7 +125,7 @@ def test_the_literatures_loss_sees_means_of_36_km_alone(made_run, dress, sees):
     trainer = trainer_of(made_run, Options(), dress=dress, kriged=dress == "own")
     trainer.net.eval()
     tile = trainer.tiles[0]
-    batch, target, _ = trainer._draw(trainer.train, tile, np.arange(4))
+    batch, target, _ = draw(trainer.train, tile, np.arange(4), LEAVE_OUT_HOURS, torch.device("cpu"))
     changed = replace(batch, bands=batch.bands + hidden_detail(trainer, batch.bands))
     with torch.no_grad():
         losses = [float(trainer._loss(tile, part, target)) for part in (batch, changed)]
