@@ -1,39 +1,71 @@
 # The comparison of models at research size: config/research.yaml.
 #
-#     snakemake -s workflow/research.smk --cores 2                 tables and figures in results/research/
-#     snakemake -s workflow/research.smk --cores 2 parts           the ablation table of PSCNet
+#     snakemake -s workflow/research.smk --cores 2           every model: results/research/models.md
+#     snakemake -s workflow/research.smk --cores 2 parts     PSCNet less one part: results/research/parts.md
 #
 # Each world is the whole workflow of ../Snakefile as a module, with a configuration of its own.
 
 import os
 import sys
 
-import yaml
-
 ROOT = os.path.dirname(workflow.basedir)
 sys.path.insert(0, os.path.join(ROOT, "src"))
 
-from pscnet.plan import Plan
 from pscnet.provenance import code_of
-from pscnet.research import settings_of
+from pscnet.research import Research
 
-with open(os.path.join(ROOT, "config", "config.yaml")) as file:
-    BASE = yaml.safe_load(file)
-with open(config.get("research", os.path.join(ROOT, "config", "research.yaml"))) as file:
-    SETTINGS = settings_of(yaml.safe_load(file), BASE)
-PLANS = {name: Plan(settings) for name, settings in SETTINGS.items()}
+RESEARCH = Research.read(os.path.join(ROOT, "config"))
 
 
 rule all:
+    default_target: True
     input:
         "results/research/models.md",
+
+
+rule parts:
+    input:
+        "results/research/parts.md",
+
+
+rule research_numbers:
+    input:
+        code=code_of("research_numbers"),
+        moments=lambda w: RESEARCH.files(w.table),
+    output:
+        numbers="results/research/{table}.json",
+    log:
+        "logs/research_numbers/{table}.log",
+    wildcard_constraints:
+        table="models|parts",
+    params:
+        worlds=lambda w: RESEARCH.comparison(w.table, "worlds"),
+        controls=lambda w: RESEARCH.comparison("models", "controls") if w.table == "models" else {},
+    script:
+        "scripts/research_numbers.py"
+
+
+rule research_page:
+    input:
+        code=code_of("compare_page"),
+        numbers="results/research/{table}.json",
+    output:
+        page="results/research/{table}.md",
+        csv="results/research/{table}.csv",
+        figures=expand("results/research/{{table}}/{name}.png", name=["comparison", "hours", "reliability"]),
+    log:
+        "logs/research_page/{table}.log",
+    params:
+        figures="results/research/{table}",
+    script:
+        "scripts/compare_page.py"
 
 
 module naqu:
     snakefile:
         "../Snakefile"
     config:
-        SETTINGS["naqu"]
+        RESEARCH.settings["naqu"]
 
 
 use rule * from naqu as naqu_*
@@ -43,7 +75,37 @@ module maqu:
     snakefile:
         "../Snakefile"
     config:
-        SETTINGS["maqu"]
+        RESEARCH.settings["maqu"]
 
 
 use rule * from maqu as maqu_*
+
+
+module ngari:
+    snakefile:
+        "../Snakefile"
+    config:
+        RESEARCH.settings["ngari"]
+
+
+use rule * from ngari as ngari_*
+
+
+module control_null:
+    snakefile:
+        "../Snakefile"
+    config:
+        RESEARCH.settings["control_null"]
+
+
+use rule * from control_null as control_null_*
+
+
+module control_perfect:
+    snakefile:
+        "../Snakefile"
+    config:
+        RESEARCH.settings["control_perfect"]
+
+
+use rule * from control_perfect as control_perfect_*
