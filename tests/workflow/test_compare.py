@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 
 import pytest
+
+from tests.conftest import Workspace
 
 pytestmark = pytest.mark.slow
 
@@ -14,9 +17,19 @@ OPTIONS = "compare={models: [pscnet, lstm], literature: false, ensembles: [pscne
 
 
 @pytest.fixture(scope="module")
-def compared(tiny_run):
-    tiny_run.snakemake("compare_models", "--cores", "2", "--configfile", "tiny.yaml", "--config", OPTIONS)
-    return tiny_run
+def copied(tiny_run, tmp_path_factory) -> Workspace:
+    """A copy of the complete tiny run, to which more may be added."""
+    root = tmp_path_factory.mktemp("compare") / "tiny"
+    shutil.copytree(tiny_run.root, root, symlinks=True)
+    space = Workspace(root)
+    assert space.jobs() == {}
+    return space
+
+
+@pytest.fixture(scope="module")
+def compared(copied) -> Workspace:
+    copied.snakemake("compare_models", "--cores", "2", "--configfile", "tiny.yaml", "--config", OPTIONS)
+    return copied
 
 
 def test_a_comparison_scores_every_net_and_every_reference(compared):
@@ -37,9 +50,9 @@ def test_a_comparison_leaves_the_run_as_it_is(compared):
     assert compared.jobs() == {}
 
 
-def test_a_net_is_explained(tiny_run):
-    tiny_run.snakemake("explain", "--cores", "2", "--configfile", "tiny.yaml")
-    folder = tiny_run.root / "results/tiny/explain"
+def test_a_net_is_explained(copied):
+    copied.snakemake("explain", "--cores", "2", "--configfile", "tiny.yaml")
+    folder = copied.root / "results/tiny/explain"
     assert {path.name for path in folder.iterdir()} == {
         "pscnet.csv",
         "pscnet.json",
@@ -47,4 +60,4 @@ def test_a_net_is_explained(tiny_run):
         "pscnet_importance.png",
         "pscnet_shares.png",
     }
-    assert tiny_run.jobs() == {}
+    assert copied.jobs() == {}
