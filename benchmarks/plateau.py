@@ -13,11 +13,12 @@ import numpy as np
 import torch
 import xarray as xr
 
+from pscnet.baselines.covariance import Covariance
 from pscnet.checkpoint import Checkpoint
 from pscnet.config import DEFAULT_PREDICTORS, Model, Samples
 from pscnet.grids import WEIGHTS, Grid, ease2_grid, halved, regular_grid
-from pscnet.nets import PSCNet, PSCNetSpec
-from pscnet.nets.pscnet import SEASON
+from pscnet.nets import NetSpec, make_net
+from pscnet.nets.frame import SEASON
 from pscnet.regrid import write_weight_file
 from pscnet.samples.background import Background, Line
 from pscnet.samples.bands import channel_names
@@ -28,6 +29,9 @@ from pscnet.timeaxis import month_days, month_stamps, neighbour
 LAT, LON = (25.0, 40.0), (73.0, 105.0)
 MONTH = "2017-07"
 PREDICTORS = list(DEFAULT_PREDICTORS)
+
+#: Of innovations, about as on the demo.
+COVARIANCE = Covariance(variance=0.024**2, length_km=71.0, days=7.4, white=0.035, shared=0.030, shared_km=43.0)
 
 #: Share of half-orbits in which a cell has a retrieval: an overpass every two to three days, and gaps.
 SEEN = 0.2
@@ -61,7 +65,7 @@ class Plateau:
             "smap": [self.folder / "smap" / f"{month}.nc" for month in around],
             "static": self.folder / "static.nc",
             "weights": self.weights,
-            "checkpoint": self.folder / "checkpoint.safetensors",
+            "checkpoints": self.folder / "checkpoint.safetensors",
             "names": PREDICTORS,
         }
 
@@ -160,9 +164,12 @@ def _write_checkpoint(made: Plateau, rng: np.random.Generator) -> None:
         background,
         line(made.coarse),
     )
-    model = Model().model_dump(exclude={"name"})
-    spec = PSCNetSpec(len(PREDICTORS), bands, len(STATICS) + len(PREDICTORS) + SEASON, samples.window_days, **model)
+    spec = NetSpec(
+        predictors=len(PREDICTORS), bands=bands, statics=len(STATICS) + len(PREDICTORS) + SEASON,
+        window_days=samples.window_days, **Model().model_dump() | {"sequence_days": 0},
+    )  # fmt: skip
     Checkpoint(
-        spec, PSCNet(spec).state_dict(), normaliser, made.fine.describe(), made.coarse.describe(),
+        spec, make_net(spec).state_dict(), normaliser, made.fine.describe(), made.coarse.describe(),
         list(samples.time_scales_days), samples.window_days, samples.leave_out_hours, {}, 1.0,
+        covariance=vars(COVARIANCE),
     ).write(made.folder / "checkpoint.safetensors")  # fmt: skip

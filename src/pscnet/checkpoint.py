@@ -1,6 +1,6 @@
 """Which weights: one checkpoint file, loadable without executing code (safetensors with a JSON header).
 
->>> checkpoint = read_checkpoint("build/demo/models/pscnet.safetensors")
+>>> checkpoint = read_checkpoint("build/demo/models/pscnet_0.safetensors")
 >>> net = checkpoint.net()
 >>> net.eval()
 """

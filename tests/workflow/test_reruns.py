@@ -6,6 +6,8 @@ import os
 
 import pytest
 
+from tests.conftest import planned
+
 pytestmark = pytest.mark.slow
 
 #: What follows a new checkpoint: three months and the one test month.
@@ -133,19 +135,17 @@ def test_a_new_month_runs_its_own_jobs_and_neither_training_nor_old_months(tiny_
     }
 
 
-def comparison(models: str, seeds: int) -> tuple[str, ...]:
-    return (
-        "compare_models",
-        "--config",
-        f"compare={{models: {models}, literature: false, ensembles: [], seeds: {seeds}}}",
-    )
+def comparison(space, models: str, seeds: int) -> dict[str, int]:
+    """Jobs of a small comparison."""
+    options = f"compare={{models: {models}, literature: false, ensembles: [], seeds: {seeds}}}"
+    return planned(space.snakemake("compare_models", "-n", "--configfile", "tiny.yaml", "--config", options).stdout)
 
 
 def test_a_comparison_takes_the_trained_net_as_it_is(tiny_run):
     page = {"compare_references": 1, "compare_numbers": 1, "compare_page": 1}
-    assert tiny_run.jobs(*comparison("[pscnet]", 1)) == {"compare_scores": 1, **page}
-    assert tiny_run.jobs(*comparison("[pscnet]", 3)) == {"train_model": 2, "compare_scores": 3, **page}
-    assert tiny_run.jobs(*comparison("[pscnet, mlp]", 1)) == {"train_model": 1, "compare_scores": 2, **page}
+    assert comparison(tiny_run, "[pscnet]", 1) == {"compare_scores": 1, **page}
+    assert comparison(tiny_run, "[pscnet]", 3) == {"train_model": 2, "compare_scores": 3, **page}
+    assert comparison(tiny_run, "[pscnet, mlp]", 1) == {"train_model": 1, "compare_scores": 2, **page}
 
 
 def test_an_ensemble_takes_the_trained_net_as_it_is(tiny_run):
