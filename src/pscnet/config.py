@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import math
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,7 +17,7 @@ from pydantic import BaseModel, Field, ValidationError, field_validator, model_v
 
 from pscnet.channels import band_names
 from pscnet.complaints import DEVICE, RUN, complaints, nearest, section_of
-from pscnet.grids import Grid, GridError, check_box, ease2_grid, fine_grid, halved
+from pscnet.grids import TARGET_COVER, Grid, GridError, best_covered, check_box, ease2_grid, fine_grid, halved
 from pscnet.sections import Fetch, Section, check_terrain, sha256_digits
 from pscnet.timeaxis import PARTS, Split, TimeError, is_month, make_split, months
 from pscnet.variables import ERA5_LAND
@@ -278,7 +279,9 @@ class Training(Section):
     seed: int = Field(0, ge=0, description="Seed of weights, order and dropout.")
     device: str = Field("auto", pattern=DEVICE, description="auto: a GPU where there is one; on a cluster type cuda.")
     precision: Literal["float32", "bf16"] = Field("float32", description="bf16: autocast of the net's products.")
-    epochs: int = Field(40, ge=1, description="Most passes over the training overpasses.")
+    epochs: int = Field(
+        12, ge=1, description="Passes over the training overpasses; the learning rate falls to zero over them."
+    )
     patience: int = Field(6, ge=1, description="Epochs without a better validation loss before stopping.")
     ensemble: int = Field(
         1, ge=1, le=20, description="Nets trained with seeds from seed on; the product is their mean."
@@ -484,9 +487,22 @@ class Config(Section):
             self.source_grid()
         except GridError as error:
             raise ValueError(f"region, grids: {error}") from error
+        self._check_cells()
         check_terrain(self.source, self.terrain, self.terrain_sha256)
         self._check_report()
         return self
+
+    def _check_cells(self) -> None:
+        """A net learns from whole SMAP cells: one at least."""
+        share, (south, north), (west, east) = best_covered(self.fine_grid(), self.coarse_grid())
+        if share < TARGET_COVER:
+            step = self.grids.fine.spacing
+            box = [math.floor(south / step) * step, math.ceil(north / step) * step]
+            box += [math.floor(west / step) * step, math.ceil(east / step) * step]
+            raise ValueError(
+                f"region: no SMAP cell of 36 km lies inside the box (of the nearest, {share:.0%}); the smallest region "
+                f"around it is lat: [{box[0]:g}, {box[1]:g}], lon: [{box[2]:g}, {box[3]:g}]"
+            )
 
     def _check_report(self) -> None:
         if self.report.month is not None and self.report.month not in self.months():

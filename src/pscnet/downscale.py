@@ -10,13 +10,12 @@ from pathlib import Path
 import numpy as np
 import torch
 import xarray as xr
-from torch import Tensor
 
 from pscnet.baselines.covariance import Covariance, Spacing
 from pscnet.checkpoint import Checkpoint, read_checkpoint
 from pscnet.devices import choose_device
 from pscnet.nets import Net
-from pscnet.nets.frame import Answer, Batch, Geometry
+from pscnet.nets.frame import Answer, Geometry
 from pscnet.samples.bands import BandStream, SampleError, channel_names
 from pscnet.samples.geometry import (
     Tile,
@@ -27,7 +26,7 @@ from pscnet.samples.geometry import (
     owners,
     read_weight_set,
 )
-from pscnet.samples.inputs import InputMaker
+from pscnet.samples.inputs import InputMaker, Inputs
 from pscnet.samples.kriged import kriged_channels
 from pscnet.samples.retrievals import Retrievals, RetrievalSet
 from pscnet.samples.sequences import SequenceWindow
@@ -54,25 +53,6 @@ LEAST_FIELD_SHARE = 0.1
 
 #: Snow water equivalent [m] and snow cover [%] above which a cell counts as snow-covered.
 SNOW_WATER, SNOW_COVER = 0.01, 50.0
-
-
-@dataclass(frozen=True)
-class Inputs:
-    """What some steps bring, on the whole region; see :meth:`pscnet.samples.inputs.InputMaker.batch`."""
-
-    bands: Tensor
-    background: np.ndarray
-    times: np.ndarray
-    seen: RetrievalSet
-    kriged: np.ndarray | None
-    sequence: np.ndarray | None
-
-    def batch(self, maker: InputMaker, tile: Tile, device: torch.device) -> Batch:
-        """The net's input on one tile."""
-        y, x = tile.window
-        sequence = None if self.sequence is None else self.sequence[..., y, x]
-        bands, background = self.bands[..., y, x], self.background[..., y, x]
-        return maker.batch(bands, background, self.times, self.seen, tile, device, self.kriged, sequence)
 
 
 @dataclass(frozen=True)
@@ -220,13 +200,14 @@ class Downscaler:
         window = SequenceWindow(months, days, self.maker) if days else None
         for chunk in BandStream(predictors, normaliser.predictors, scales, previous):
             picked = np.arange(len(chunk.times)) if wanted is None else np.flatnonzero(np.isin(chunk.times, wanted))
-            for first in range(0, len(picked), self.batch_steps):
-                steps = picked[first : first + self.batch_steps]
+            size = self.batch_steps  # lack of memory may lessen it meanwhile
+            for first in range(0, len(picked), size):
+                steps = picked[first : first + size]
                 times = chunk.times[steps]
                 bands = chunk.bands[torch.from_numpy(steps)]
                 seen = retrievals.around(times, self.checkpoint.window_days, leave_out_hours)
                 inputs = Inputs(
-                    self.maker.bands(bands),
+                    self.maker.bands(bands, predictors),
                     self.maker.background(chunk.raw[normaliser.background.variable][steps]),
                     times,
                     seen,
@@ -249,22 +230,39 @@ class Downscaler:
     def _net_fields(self, inputs: Inputs, parts: dict[str, np.ndarray] | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Mean [m3 m-3] and variance (standardised) on the whole fine grid, NaN off land, tile by tile.
 
-        The parts of the mean are put into ``parts`` where that is given. A tile that does not fit into the device's
-        memory is made smaller, and all is done again: the answer does not depend on it.
+        The parts of the mean are put into ``parts`` where that is given. What does not fit into the device's memory is
+        done again with fewer steps together, then on smaller tiles: the answer does not depend on it.
         """
         while True:
+            size = self.batch_steps
+            pieces = [inputs.steps(slice(first, first + size)) for first in range(0, len(inputs.times), size)]
+            kept: list[dict[str, np.ndarray] | None] = [None if parts is None else {} for _ in pieces]
             try:
-                return self._tiled_fields(inputs, parts)
+                made = [self._tiled_fields(*both) for both in zip(pieces, kept, strict=True)]
+                break
             except torch.OutOfMemoryError as error:
-                side = self.tile_size or max(self.fine.shape)
-                if side <= SMALLEST_TILE or not self.spec.own:
-                    raise SampleError(
-                        f"downscale: a tile of {side} cells a side does not fit into the memory of {self.device}; "
-                        "type downscale.batch_steps: 1, or downscale.device: cpu"
-                    ) from error
-                self._lay_tiles(max(SMALLEST_TILE, side // 2))
-                torch.cuda.empty_cache()
-                logger.warning("out of memory on %s: tiles of %d cells from here on", self.device, self.tile_size)
+                self._take_less(len(pieces[0].times), error)
+        if parts is not None:
+            parts |= {name: np.concatenate([part[name] for part in kept if part]) for name in kept[0] or {}}
+        mean, variance = (np.concatenate(part) for part in zip(*made, strict=True))
+        return mean, variance
+
+    def _take_less(self, steps: int, error: torch.OutOfMemoryError) -> None:
+        """Fewer steps together; where it is one already, smaller tiles."""
+        side = self.tile_size or max(self.fine.shape)
+        if steps > 1:
+            self.batch_steps = steps // 2
+        elif side > SMALLEST_TILE and self.spec.own:
+            self._lay_tiles(max(SMALLEST_TILE, side // 2))
+        else:
+            raise SampleError(
+                f"downscale: one step of a tile of {side} cells a side does not fit into the memory of {self.device}; "
+                "type downscale.device: cpu"
+            ) from error
+        torch.cuda.empty_cache()
+        side = self.tile_size or max(self.fine.shape)
+        said = "out of memory on %s: %d steps together, on tiles of %d cells, from here on"
+        logger.warning(said, self.device, self.batch_steps, side)
 
     def _tiled_fields(self, inputs: Inputs, parts: dict[str, np.ndarray] | None) -> tuple[np.ndarray, np.ndarray]:
         shape = (len(inputs.times), *self.maker.land.shape)
@@ -387,6 +385,10 @@ def write_month(
     for part in downscaler.fields(predictors, previous, retrievals, before=before):
         steps = slice(part.start, part.start + len(part.times))
         mean[steps], deviation[steps], flag[steps] = part.soil_moisture, part.uncertainty, part.flag
+    unseen = ~(flag & FLAG_BITS["smap_observed"] > 0).any((1, 2))
+    if unseen.any():
+        said = "%s: no SMAP retrieval in reach of %d of %d steps, the first %s: rescaled ERA5-Land carries them alone"
+        logger.warning(said, predictors, int(unseen.sum()), len(times), str(times[unseen][0])[:16])
     dims = ("time", "lat", "lon")
     made = xr.Dataset(
         {

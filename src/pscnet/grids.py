@@ -39,6 +39,9 @@ WEIGHTS = {
     "coarse_to_fine": "bilinear",
 }
 
+#: Share of a coarse cell that land has to cover for its retrievals to be targets.
+TARGET_COVER = 0.9
+
 #: Coordinates are rounded to this many decimals of a degree, to undo float noise such as 73.09999847.
 _DECIMALS = 6
 
@@ -274,6 +277,17 @@ def fine_grid(
     if kind == "ease2":
         return ease2_grid(lat, lon, name, cells="centred")
     raise GridError(f"grid kind {kind!r}: expected regular or ease2")
+
+
+def best_covered(fine: Grid, coarse: Grid) -> tuple[float, tuple[float, float], tuple[float, float]]:
+    """The coarse cell that a fine grid covers most: covered share, (south, north) and (west, east) of the cell."""
+    tops, lefts = coarse.lat_edges[:-1], coarse.lon_edges[:-1]
+    bottoms, rights = coarse.lat_edges[1:], coarse.lon_edges[1:]
+    high = np.minimum(tops, fine.lat_edges[0]) - np.maximum(bottoms, fine.lat_edges[-1])
+    wide = np.minimum(rights, fine.lon_edges[-1]) - np.maximum(lefts, fine.lon_edges[0])
+    rows, cols = np.clip(high / (tops - bottoms), 0, 1), np.clip(wide / (rights - lefts), 0, 1)
+    y, x = int(rows.argmax()), int(cols.argmax())
+    return float(rows[y] * cols[x]), (float(bottoms[y]), float(tops[y])), (float(lefts[x]), float(rights[x]))
 
 
 def halved(grid: Grid) -> Grid:

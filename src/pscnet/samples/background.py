@@ -25,6 +25,9 @@ from pscnet.weights import Weights
 #: Number of retrievals at which a cell's own slope or offset weighs as much as the region's.
 SHRINKAGE = 50.0
 
+#: Soil water that varies less than this within its cells [(m3 m-3)^2] is constant.
+CONSTANT_VARIANCE = 1e-9
+
 
 @dataclass(frozen=True)
 class Line:
@@ -160,6 +163,8 @@ def fit_lines(soil_water: np.ndarray, retrieval: np.ndarray, noise: np.ndarray, 
     mean_x, mean_y = x.sum(0) / safe, y.sum(0) / safe
     dx, dy = np.where(paired, x - mean_x, 0.0), np.where(paired, y - mean_y, 0.0)
     sxx, sxy, syy = (dx**2).sum(0), (dx * dy).sum(0), (dy**2).sum(0)
+    if sxx.sum() <= CONSTANT_VARIANCE * count.sum():  # nothing but rounding: no line can be told from it
+        sxx, sxy = np.zeros_like(sxx), np.zeros_like(sxy)
     cells = count > 0
     within = sxy.sum() / max(sxx.sum(), 1e-12)
     pull = SHRINKAGE * sxx.sum() / max(count.sum(), 1)
@@ -172,7 +177,7 @@ def fit_lines(soil_water: np.ndarray, retrieval: np.ndarray, noise: np.ndarray, 
     regression = Line((level - slope * np.nan_to_num(here, nan=region_x)).astype("f4"), slope.astype("f4"))
 
     signal = np.maximum(syy - (np.where(paired, noise, 0.0) ** 2).sum(0), 0.05 * syy)
-    region_ratio = np.sqrt(signal.sum() / max(sxx.sum(), 1e-12))
+    region_ratio = np.sqrt(signal.sum() / sxx.sum()) if sxx.any() else 0.0
     enough = (count >= 10) & (sxx > 1e-9)
     ratio = np.where(enough, np.sqrt(signal / np.maximum(sxx, 1e-12)), region_ratio)
     matched = Line((level - ratio * np.nan_to_num(here, nan=region_x)).astype("f4"), ratio.astype("f4"))

@@ -101,8 +101,20 @@ class BandStream:
                 part = data[self.names].isel(time=slice(start, start + CHUNK_STEPS)).load()
                 raw = {name: part[name].values for name in self.names}
                 series = torch.from_numpy(np.stack([raw[name] for name in self.names], 1))
+                self._require_values(series, part["time"].values)
                 bands, self.state = self.bank(series, self.state)
                 yield BandChunk(start, part["time"].values, bands.movedim(0, 2).flatten(1, 2), raw)
+
+    def _require_values(self, series: Tensor, times: np.ndarray) -> None:
+        """Refuse a predictor that is missing everywhere: the filters would remember it for good."""
+        absent = ~torch.isfinite(series).flatten(2).any(-1)
+        if absent.any():
+            step, predictor = (int(place) for place in absent.nonzero()[0])
+            raise SampleError(
+                f"{self.path}: values of the predictor {self.names[predictor]} on land expected at every step, found "
+                f"none at {str(times[step])[:16]}; delete the file and run again with complete ERA5-Land files of the "
+                f"month, or take {self.names[predictor]} out of predictors in the configuration"
+            )
 
     def _first_state(self, data: xr.Dataset) -> Tensor:
         if self.previous is None:

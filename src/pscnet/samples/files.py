@@ -9,6 +9,8 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from pscnet.baselines.covariance import Spacing, read_covariances
 from pscnet.samples.inputs import InputMaker
 from pscnet.samples.kriged import COVARIANCE, write_kriged
@@ -24,7 +26,7 @@ from pscnet.samples.store import (
     write_samples,
     write_stamps,
 )
-from pscnet.timeaxis import Split
+from pscnet.timeaxis import Split, month_stamps
 from pscnet.weights import Weights
 
 logger = logging.getLogger(__name__)
@@ -62,7 +64,21 @@ def write_sample_files(
     retrievals = learnt_retrievals(smap, coarse, statistics, split)
     stamps = usable_stamps(retrievals, split, part, covered_cells(maker, fine_to_coarse))
     logger.info("%s: %d overpasses", part, stamps.size)
+    without = months_without(stamps, split, part)
+    if without:
+        logger.warning(
+            "%s: no overpass in %s: nothing is learnt from these months, and where SMAP is absent answers fall back to "
+            "rescaled ERA5-Land", part, ", ".join(without),
+        )  # fmt: skip
     write_samples(month_files(months, predictors, bands, coarse, smap), stamps, maker, folder, part)
+
+
+def months_without(stamps: np.ndarray, split: Split, part: str) -> list[str]:
+    """Months of a part, days in the buffers left aside, in which none of the ``stamps`` lies."""
+    seen = {str(stamp)[:7] for stamp in stamps}
+    return [
+        month for month in split.months(part) if month not in seen and split.usable(part, month_stamps(month)).any()
+    ]
 
 
 def write_sequence_files(

@@ -215,6 +215,17 @@ def _linear(count: int, targets: int, factor: int) -> scipy.sparse.csr_matrix:
     return scipy.sparse.csr_matrix((weights, (rows, np.concatenate([low, high]))), shape=(targets, count))
 
 
+def owners(conservative: Weights) -> np.ndarray:
+    """Flat index of the coarse cell that covers most of each fine cell, shape (fine cells,)."""
+    columns = conservative.matrix.tocsc()
+    best = np.zeros(columns.shape[1], "i8")
+    for cell in range(columns.shape[1]):
+        part = slice(columns.indptr[cell], columns.indptr[cell + 1])
+        if part.stop > part.start:
+            best[cell] = columns.indices[part][np.argmax(columns.data[part])]
+    return best
+
+
 def _shape(box: Box) -> tuple[int, int]:
     return box[0].stop - box[0].start, box[1].stop - box[1].start
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,29 @@ from pscnet.samples.retrievals import RetrievalSet
 
 #: Share of the training range by which a predictor may leave it before its pixel is flagged as extrapolated.
 EXTRAPOLATION_MARGIN = 0.1
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What some steps bring, on the whole region; see :meth:`InputMaker.batch`."""
+
+    bands: Tensor
+    background: np.ndarray
+    times: np.ndarray
+    seen: RetrievalSet
+    kriged: np.ndarray | None
+    sequence: np.ndarray | None
+
+    def steps(self, which: slice) -> Inputs:
+        """Some of the steps."""
+        return Inputs(*(None if part is None else part[which] for part in vars(self).values()))
+
+    def batch(self, maker: InputMaker, tile: Tile, device: torch.device) -> Batch:
+        """The net's input on one tile."""
+        y, x = tile.window
+        sequence = None if self.sequence is None else self.sequence[..., y, x]
+        bands, background = self.bands[..., y, x], self.background[..., y, x]
+        return maker.batch(bands, background, self.times, self.seen, tile, device, self.kriged, sequence)
 
 
 class InputMaker:
@@ -54,10 +78,16 @@ class InputMaker:
         """Static channels of the net: terrain, the lasting mean of each predictor, and the season."""
         return len(self.statics) + SEASON
 
-    def bands(self, bands: Tensor) -> Tensor:
+    def bands(self, bands: Tensor, source: str | Path | None = None) -> Tensor:
         """Standardise bands (step, channel, lat, lon); 0 over sea, cut off at :data:`CLIP`.
 
         Level bands become departures from the lasting mean of their pixel, which enters as a static field.
+
+        Parameters
+        ----------
+        bands : Tensor (step, channel, lat, lon), provider units
+        source : path, optional
+            The file they were made of, for the message.
 
         Raises
         ------
@@ -74,6 +104,7 @@ class InputMaker:
         if bad.any():
             channel = int(bad.flatten(2).any(-1).any(0).nonzero()[0])
             raise SampleError(
+                f"{'' if source is None else f'{source}: '}"
                 f"channel {self.normaliser.channels[channel]}: {int(bad[:, channel].sum())} values on land are "
                 "missing; the predictor must be complete over the land of the first month"
             )

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
+from pscnet.grids import TARGET_COVER
 from pscnet.regrid import apply
 from pscnet.samples.background import (
     Background,
@@ -33,8 +34,8 @@ logger = logging.getLogger(__name__)
 #: construction would be of no use: footprints tell nothing about its effect.
 STATICS = ("elevation", "slope")
 
-#: Retrievals that a cell needs for its mean to count in the fine pattern, and the share of it that must be land.
-FEWEST_RETRIEVALS, TARGET_COVER = 10, 0.9
+#: Retrievals that a cell needs for its mean to count in the fine pattern.
+FEWEST_RETRIEVALS = 10
 
 #: A band whose spread is a smaller share of its predictor's scale than this is rounding noise.
 CONSTANT_SHARE = 1e-5
@@ -183,6 +184,7 @@ def write_normaliser(
     with xr.open_dataset(static) as data:
         static_fields = {name: data[name].values for name in data.data_vars}
     land = static_fields["land"] > 0
+    _require_complete(means, land, bands)
     conservative, bilinear = read_weights(weights["fine_to_coarse"]), read_weights(weights["coarse_to_fine"])
 
     soil_water, retrieval, error = _pairs(coarse, smap, background_name, split)
@@ -215,6 +217,18 @@ def write_normaliser(
         background,
         matched,
     ).write(output)
+
+
+def _require_complete(means: Mapping[str, np.ndarray], land: np.ndarray, bands: Sequence[str | Path]) -> None:
+    """Refuse predictors whose training mean (lat, lon) lacks cells of the land."""
+    for name, field in means.items():
+        absent = int((land & ~np.isfinite(field)).sum())
+        if absent:
+            raise SampleError(
+                f"{bands[0]} and following: values of the predictor {name} on {int(land.sum())} land cells expected on "
+                f"every training day, none somewhen on {absent} of them; get the ERA5-Land files of these months "
+                f"again, or take {name} out of predictors in the configuration"
+            )
 
 
 def _observed_days(smap: Sequence[str | Path]) -> np.ndarray:

@@ -26,6 +26,9 @@ PENALTIES = tuple(10.0**exponent for exponent in np.arange(-2.0, 2.51, 0.5))
 #: Blocks of cells left out in turn, along each axis.
 BLOCKS = 4
 
+#: A field whose local anomalies are a smaller share of its size than this is constant but for rounding in float32.
+CONSTANT_SHARE = 1e-6
+
 #: Fewest cells from which a pattern is fitted.
 FEWEST_CELLS = 30
 
@@ -60,12 +63,13 @@ def fine_pattern(
         Change of soil moisture [m3 m-3] for one standard deviation of each field's local anomaly; empty where
         there is no pattern.
     """
-    details, anomalies = [], []
+    details, anomalies, sizes = [], [], []
     for field in fields.values():
         means = apply(conservative, np.where(land, field, np.nan))[0]
         filled = np.where(np.isfinite(means), means, np.nanmean(means))
         details.append(np.where(land, field - apply(bilinear, filled)[0], 0.0))
         anomalies.append(local_anomaly(means, observed))
+        sizes.append(np.nanmax(np.abs(filled), initial=0.0))
     target = local_anomaly(climate, observed)
     used = observed & np.isfinite(target) & np.isfinite(anomalies).all(0)
     nothing = np.zeros(land.shape, "f4")
@@ -73,7 +77,9 @@ def fine_pattern(
         return nothing, {}
     design = np.stack([anomaly[used] for anomaly in anomalies], 1).astype("f8")
     scale = design.std(0)
-    varying = scale > 1e-12
+    varying = scale > np.maximum(CONSTANT_SHARE * np.array(sizes), 1e-12)
+    if not varying.any():
+        return nothing, {}
     design = design[:, varying] / scale[varying]
     weights = ridge(design, target[used].astype("f8"), blocks(used))
     if not weights.any():

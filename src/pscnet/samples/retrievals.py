@@ -38,6 +38,10 @@ class RetrievalSet:
     value: np.ndarray
     innovation: np.ndarray
 
+    def __getitem__(self, answers: slice) -> RetrievalSet:
+        """The retrievals around some of the answers."""
+        return RetrievalSet(*(part[answers] for part in (self.age, self.weight, self.value, self.innovation)))
+
 
 class Retrievals:
     """The retrievals of some consecutive months on the coarse grid.

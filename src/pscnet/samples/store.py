@@ -27,11 +27,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pscnet.grids import TARGET_COVER
 from pscnet.nets.frame import Batch
 from pscnet.samples.bands import BandStream, SampleError
 from pscnet.samples.geometry import Tile
 from pscnet.samples.inputs import InputMaker
-from pscnet.samples.normaliser import TARGET_COVER
 from pscnet.samples.retrievals import Retrievals
 from pscnet.samples.sequences import lagged_rows
 from pscnet.sources.atomic import replacing
@@ -136,8 +136,9 @@ def usable_stamps(retrievals: Retrievals, split: Split, part: str, covered: np.n
     stamps = stamps[np.array(seen, bool)]
     if stamps.size < FEWEST_STAMPS:
         raise SampleError(
-            f"split.{part}: {stamps.size} overpasses with accepted retrievals on cells that the region covers, at "
-            f"least {FEWEST_STAMPS} expected; lengthen its blocks, widen the region, or set smap.quality: lenient"
+            f"split.{part}: {stamps.size} overpasses with accepted retrievals on the {int(covered.sum())} SMAP cells "
+            f"that land of the region covers to {TARGET_COVER:.0%}, at least {FEWEST_STAMPS} expected; lengthen its "
+            "blocks, widen the region, or set smap.quality: lenient"
         )
     return stamps
 
@@ -174,7 +175,7 @@ def write_samples(
                 wanted = np.flatnonzero(np.isin(chunk.times, stamps))
                 if wanted.size:
                     rows = np.searchsorted(stamps, chunk.times[wanted])
-                    bands[rows] = maker.bands(chunk.bands[torch.from_numpy(wanted)]).numpy()
+                    bands[rows] = maker.bands(chunk.bands[torch.from_numpy(wanted)], file.predictors).numpy()
                     background[rows] = maker.background(chunk.raw[normaliser.background.variable][wanted])
         bands.flush()
         background.flush()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -16,11 +17,11 @@ from pscnet.training.trainer import TrainingTile
 
 
 @torch.no_grad()
-def calibrate(net: Net, batches: Iterable[tuple[TrainingTile, Batch, Target]]) -> float:
+def calibrate(net: Net, batches: Iterable[tuple[TrainingTile, Batch, Target, np.ndarray]]) -> float:
     """The factor by which predicted variances have to grow for squared residuals to fit them on average."""
     net.eval()
     parts = []
-    for tile, batch, target in batches:
+    for tile, batch, target, _ in batches:
         mean, variance = observed(net, batch, tile.geometry, tile.cells)["10km"]
         used = target.used > 0
         parts.append([part[used] for part in ((target.value - mean) ** 2, variance, target.extra_variance)])

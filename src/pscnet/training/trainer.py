@@ -78,13 +78,12 @@ def draw(
 
 def every_batch(
     store: SampleStore, tiles: Sequence[TrainingTile], size: int, leave_out_hours: float, device: torch.device
-) -> Iterator[tuple[TrainingTile, Batch, Target]]:
-    """Tile, input and target of every sample of a store, in order, ``size`` samples at a time."""
+) -> Iterator[tuple[TrainingTile, Batch, Target, np.ndarray]]:
+    """Tile, input, target and stamps of every sample of a store, in order, ``size`` samples at a time."""
     for tile in tiles:
         for first in range(0, len(store), size):
             rows = np.arange(first, min(first + size, len(store)))
-            batch, target, _ = draw(store, tile, rows, leave_out_hours, device)
-            yield tile, batch, target
+            yield tile, *draw(store, tile, rows, leave_out_hours, device)
 
 
 @dataclass
@@ -201,7 +200,10 @@ class Trainer:
                 self.parts *= 2
                 torch.cuda.empty_cache()
                 logger.warning("out of memory on %s: batches go in %d parts from here on", self.device, self.parts)
-        torch.nn.utils.clip_grad_norm_(self.net.parameters(), 1.0)
+        norm = torch.nn.utils.clip_grad_norm_(self.net.parameters(), 1.0)
+        if not torch.isfinite(norm):  # a bad input away from all observed cells leaves the loss finite
+            batch, _, stamps = self._draw(self.train, tile, rows)
+            raise SampleError(self._why_not_finite("gradient", self.train, batch, stamps))
         self.optimizer.step()
         return loss
 
@@ -214,7 +216,7 @@ class Trainer:
         for (batch, target, stamps), count in zip(drawn, counts, strict=True):
             loss = self._loss(tile, batch, target) * (count / whole)
             if not torch.isfinite(loss):
-                raise SampleError(self._why_not_finite(batch, stamps))
+                raise SampleError(self._why_not_finite("loss", self.train, batch, stamps))
             loss.backward()
             total += float(loss.detach())
         return total
@@ -247,11 +249,13 @@ class Trainer:
         self.net.eval()
         losses, weights = [], []
         size = max(1, self.options.batch_steps // self.parts)
-        for tile, batch, target in every_batch(store, self.tiles, size, self.leave_out_hours, self.device):
+        for tile, batch, target, stamps in every_batch(store, self.tiles, size, self.leave_out_hours, self.device):
             count = float(target.used.sum())
             if count:
                 losses.append(float(self._loss(tile, batch, target)))
                 weights.append(count)
+                if not math.isfinite(losses[-1]):
+                    raise SampleError(self._why_not_finite("validation loss", store, batch, stamps))
         return float(np.average(losses, weights=weights)) if losses else math.nan
 
     def _note(self, train_loss: float, validation_loss: float, seconds: float) -> None:
@@ -302,16 +306,20 @@ class Trainer:
         self.progress = Progress(**header["progress"])
         logger.info("going on after epoch %d of %s", self.progress.epoch, path)
 
-    def _why_not_finite(self, batch: Batch, stamps: np.ndarray) -> str:
-        channels = self.train.maker.normaliser.channels
-        bad = ~torch.isfinite(batch.bands).all(-1).all(-1)
-        where = [f"{channels[int(c)]} at {str(stamps[int(s)])[:16]}" for s, c in bad.nonzero()[:3]]
-        blame = (
-            f"not finite in the input: {', '.join(where)}"
-            if where
-            else "the input is finite: lower training.learning_rate"
-        )
-        return f"the loss is not finite at {', '.join(str(stamp)[:16] for stamp in stamps)}; {blame}"
+    @staticmethod
+    def _why_not_finite(what: str, store: SampleStore, batch: Batch, stamps: np.ndarray) -> str:
+        """Which channels of which samples are to blame."""
+        blame = "the input is finite: lower training.learning_rate"
+        for name, values in vars(batch).items():
+            bad = [] if values is None else (~torch.isfinite(values)).flatten(2).any(-1).nonzero()[:3].tolist()
+            if bad:
+                channels = store.maker.normaliser.channels if name == "bands" else None
+                where = [
+                    f"{channels[c] if channels else f'{name}, channel {c}'} at {str(stamps[s])[:16]}" for s, c in bad
+                ]
+                blame = f"not finite in the input: {', '.join(where)}; delete the run's folder samples and run again"
+                break
+        return f"the {what} is not finite at {', '.join(str(stamp)[:16] for stamp in stamps)}; {blame}"
 
 
 def _with_prefix(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -16,9 +16,9 @@ import xarray as xr
 from pscnet.baselines.interpolation import read_interpolators
 from pscnet.baselines.smoothing import smoothed_smap
 from pscnet.downscale import Downscaler
+from pscnet.grids import TARGET_COVER
 from pscnet.regrid import apply
 from pscnet.samples.background import coarse_series
-from pscnet.samples.normaliser import TARGET_COVER
 from pscnet.samples.retrievals import Retrievals
 from pscnet.samples.store import month_files
 from pscnet.sources.atomic import replacing

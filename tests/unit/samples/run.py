@@ -61,16 +61,16 @@ class MadeRun:
         return make_split(parts, (MONTHS[0], MONTHS[-1]), 8)
 
 
-def make_run(folder: Path) -> MadeRun:
+def make_run(folder: Path, box: tuple = (LAT, LON), sea: int = 6, outside: int = 2) -> MadeRun:
     """Write predictors, coarse means, SMAP, statics, weights and bands; the first rows and columns are sea, the
     last two columns land outside the region."""
-    run = MadeRun(folder, regular_grid(LAT, LON), ease2_grid(LAT, LON))
+    run = MadeRun(folder, regular_grid(*box), ease2_grid(*box))
     grids = {"fine": run.fine, "middle": halved(run.coarse), "coarse": run.coarse}
     for name, method in WEIGHTS.items():
         source, target = name.split("_to_")
         write_weight_file(grids[source], grids[target], method, "exact", run.weights[name])
     land = np.ones(run.fine.shape, bool)
-    land[:6, :6] = False
+    land[:sea, :sea] = False
     rng = np.random.default_rng(0)
     conservative = make_weights(run.fine, run.coarse, "conservative", "exact")
     pattern = rng.normal(0, 0.03, run.fine.shape)
@@ -83,7 +83,7 @@ def make_run(folder: Path) -> MadeRun:
         previous = output
     fields = {"elevation": 4000 + 300 * pattern, "slope": np.abs(pattern), "elevation_anomaly": 100 * pattern}
     region = land.copy()
-    region[:, -2:] = False
+    region[:, region.shape[1] - outside :] = False
     xr.Dataset(
         {name: (("lat", "lon"), field.astype("f4")) for name, field in fields.items()}
         | {"land": (("lat", "lon"), land.astype("i1")), "region": (("lat", "lon"), region.astype("i1"))},
