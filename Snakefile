@@ -15,8 +15,8 @@ from snakemake.utils import min_version
 
 min_version("9.0")
 
-# The checkout's own package, here and in the processes of the scripts.
-PACKAGE_ROOT = os.path.join(workflow.basedir, "src")
+# The checkout's own package, here and in the processes of the scripts; this file may be a module of another workflow.
+PACKAGE_ROOT = os.path.join(str(workflow.current_basedir), "src")
 sys.path.insert(0, PACKAGE_ROOT)
 os.environ.update(PYTHONPATH=os.pathsep.join([PACKAGE_ROOT, *filter(None, [os.environ.get("PYTHONPATH")])]))
 # Threads that wait for each other in a loop make a job many times slower when another one wants their core.

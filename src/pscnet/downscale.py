@@ -17,15 +17,7 @@ from pscnet.devices import choose_device
 from pscnet.nets import Net
 from pscnet.nets.frame import Answer, Geometry
 from pscnet.samples.bands import BandStream, SampleError, channel_names
-from pscnet.samples.geometry import (
-    Tile,
-    cell_share,
-    make_geometry,
-    make_pyramid,
-    make_tiles,
-    owners,
-    read_weight_set,
-)
+from pscnet.samples.geometry import Tile, cell_share, make_geometry, make_pyramid, make_tiles, owners, read_weight_set
 from pscnet.samples.inputs import InputMaker, Inputs
 from pscnet.samples.kriged import kriged_channels
 from pscnet.samples.retrievals import Retrievals, RetrievalSet

@@ -25,7 +25,7 @@ from pscnet.nets.frame import LOG_VARIANCE, Batch, Geometry
 from pscnet.nets.trees import TreeEnsemble, Trees
 from pscnet.samples.bands import SampleError
 from pscnet.samples.geometry import Tile
-from pscnet.samples.store import SampleStore, Target
+from pscnet.samples.store import SampleStore, Target, not_finite
 from pscnet.tree_arrays import TreeLayoutError, tree_arrays
 
 logger = logging.getLogger(__name__)
@@ -148,7 +148,13 @@ def train_trees(
     ends = [*range(CURVE_TREES, grid[0].trees, CURVE_TREES), grid[0].trees]
 
     def batches(store: SampleStore) -> Iterator[tuple[Batch, Target, np.ndarray]]:
-        return store.batches(np.arange(len(store)), options.batch_steps, tile, leave_out_hours, device)
+        for batch, target, stamps in store.batches(
+            np.arange(len(store)), options.batch_steps, tile, leave_out_hours, device
+        ):
+            blame = not_finite(batch, stamps, store.maker.normaliser.channels)
+            if blame:  # trees would be fitted to it without a word
+                raise SampleError(f"training of {spec.name}: {blame}")
+            yield batch, target, stamps
 
     features, target, weight = footprint_samples(net, batches(train), geometry, seed=options.seed)
     logger.info("%d footprints, %d features", *features.shape)

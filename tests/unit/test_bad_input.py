@@ -19,12 +19,13 @@ from pscnet.nets import NETS, Net
 from pscnet.regrid import apply
 from pscnet.samples import pattern
 from pscnet.samples.bands import SampleError, write_bands
+from pscnet.samples.files import write_sample_files
 from pscnet.samples.geometry import make_pyramid
 from pscnet.samples.normaliser import Normaliser, write_normaliser
 from pscnet.samples.store import LEARNT_PARTS, sample_file
 from pscnet.timeaxis import make_split
-from pscnet.training.files import write_sample_files
 from pscnet.training.trainer import Trainer
+from pscnet.trees import GRIDS, TreeOptions
 from pscnet.variables import FLAG_BITS
 from pscnet.weights import read_weights
 from tests.unit.nets.world import TinyRegion, random_batch, small_net
@@ -34,6 +35,7 @@ from tests.unit.test_training import MODEL, OPTIONS, fields, train
 from tests.unit.training.world import NEAR_SIGHTED, elongated_box, trainer_of
 
 WITHOUT_KRIGED = MODEL | {"kriged": False}
+NOT_PSCNET = {key: value for key, value in MODEL.items() if key != "squeeze_km"}
 ONE_EPOCH = dataclasses.replace(OPTIONS, epochs=1)
 
 #: Steps of one day and a bit, so that they come together and apart.
@@ -371,10 +373,19 @@ def test_a_bad_pixel_that_no_target_sees_is_found_too(made_run, tmp_path):  # no
     run = copy_of(made_run, tmp_path)
     unseen = np.flatnonzero(~region_of(run).any(0))[-1]
     stamp = spoil(run, "train", "bands", (5, 6, slice(-1, None), slice(unseen, None)))
-    model = MODEL | {"name": "mlp"}
-    model.pop("squeeze_km")
+    model = NOT_PSCNET | {"name": "mlp"}
     with pytest.raises(SampleError, match=rf"is not finite at .*{stamp}.*input: tp:1.5d at {stamp}"):
         train(run, tmp_path / "net.safetensors", ONE_EPOCH, model=model)
+
+
+@pytest.mark.parametrize("part", ["train", "validation"])
+def test_trees_are_not_grown_on_it_either(made_run, tmp_path, monkeypatch, part):  # noqa: F811
+    """They would learn from it without a word."""
+    run = copy_of(made_run, tmp_path)
+    stamp = spoil(run, part, "bands", (5, 6, slice(None), slice(None)))
+    monkeypatch.setitem(GRIDS, "random_forest", [TreeOptions(trees=10, max_depth=3, min_leaf=5)])
+    with pytest.raises(SampleError, match=rf"training of random_forest: not finite .*: tp:1.5d at {stamp}; delete"):
+        train(run, tmp_path / "net.safetensors", model=NOT_PSCNET | {"name": "random_forest"})
 
 
 # Out of memory --------------------------------------------------------------------------------------------------------
@@ -473,7 +484,7 @@ def test_parts_that_all_weigh_the_same_would_be_another_step(made_run, monkeypat
 def test_one_overpass_that_does_not_fit_says_what_to_type(made_run, tmp_path, monkeypatch):  # noqa: F811
     little_memory(monkeypatch, 100)
     with pytest.raises(
-        SampleError, match=r"tile with 23 cells a side .* type training\.tile: 16 or less, or training\.dev"
+        SampleError, match=r"tile of 23 cells a side.* type training\.tile: 11 or less, or training\.dev"
     ):
         train(made_run, tmp_path / "net.safetensors")
 

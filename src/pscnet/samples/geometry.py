@@ -173,7 +173,7 @@ def make_pyramid(weight: np.ndarray, device: torch.device | str = "cpu") -> Geom
     shapes = {factor: tuple(-(-size // factor) for size in weight.shape) for factor in (1, 2, 4)}
 
     def means(fine: int, coarse: int) -> GridOperator:
-        rows, cols = (_blocks(n, m) for n, m in zip(shapes[fine], shapes[coarse], strict=True))
+        rows, cols = (_blocks(n, m, coarse // fine) for n, m in zip(shapes[fine], shapes[coarse], strict=True))
         return GridOperator(scipy.sparse.kron(rows, cols).tocsr(), shapes[fine], shapes[coarse], device)
 
     def interpolation(coarse: int, fine: int) -> GridOperator:
@@ -196,9 +196,8 @@ def make_pyramid(weight: np.ndarray, device: torch.device | str = "cpu") -> Geom
     )
 
 
-def _blocks(count: int, blocks: int) -> scipy.sparse.csr_matrix:
-    """Means of ``count`` cells over ``blocks`` equal blocks of them, the last one perhaps shorter."""
-    size = -(-count // blocks)
+def _blocks(count: int, blocks: int, size: int) -> scipy.sparse.csr_matrix:
+    """Means of ``count`` cells over ``blocks`` blocks of ``size``, the last one perhaps shorter."""
     rows = np.arange(count) // size
     share = 1.0 / np.bincount(rows, minlength=blocks)[rows]
     return scipy.sparse.csr_matrix((share, (rows, np.arange(count))), shape=(blocks, count))
@@ -213,17 +212,6 @@ def _linear(count: int, targets: int, factor: int) -> scipy.sparse.csr_matrix:
     rows = np.tile(np.arange(targets), 2)
     weights = np.concatenate([1 - share, share])
     return scipy.sparse.csr_matrix((weights, (rows, np.concatenate([low, high]))), shape=(targets, count))
-
-
-def owners(conservative: Weights) -> np.ndarray:
-    """Flat index of the coarse cell that covers most of each fine cell, shape (fine cells,)."""
-    columns = conservative.matrix.tocsc()
-    best = np.zeros(columns.shape[1], "i8")
-    for cell in range(columns.shape[1]):
-        part = slice(columns.indptr[cell], columns.indptr[cell + 1])
-        if part.stop > part.start:
-            best[cell] = columns.indices[part][np.argmax(columns.data[part])]
-    return best
 
 
 def _shape(box: Box) -> tuple[int, int]:

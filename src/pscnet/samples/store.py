@@ -327,6 +327,25 @@ class SampleStore:
         return Target(*(torch.from_numpy(part.astype("f4")).to(device) for part in (value, extra, precision, used)))
 
 
+def not_finite(batch: Batch, stamps: np.ndarray, channels: Sequence[str]) -> str:
+    """Which channels of which samples of a batch are not finite, and what to do; empty where all are.
+
+    Parameters
+    ----------
+    batch : Batch
+    stamps : ndarray (batch,)
+    channels : names of the channels of ``bands``
+    """
+    for name, values in vars(batch).items():
+        if values is None or torch.isfinite(values).all():
+            continue
+        bad = (~torch.isfinite(values)).flatten(2).any(-1).nonzero()[:3].tolist()
+        names = channels if name == "bands" else [f"{name}, channel {channel}" for channel in range(values.shape[1])]
+        where = ", ".join(f"{names[channel]} at {str(stamps[sample])[:16]}" for sample, channel in bad)
+        return f"not finite in the input: {where}; delete the run's folder samples and run again"
+    return ""
+
+
 def time_scales(channels: Sequence[str]) -> list[float]:
     """The time constants [day] that the channel names carry."""
     names = [name.split(":")[1] for name in channels if name.split(":")[0] == channels[0].split(":")[0]]

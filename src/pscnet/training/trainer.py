@@ -22,12 +22,15 @@ from pscnet.nets import NetSpec, make_net
 from pscnet.nets.frame import Batch, Geometry
 from pscnet.samples.bands import SampleError
 from pscnet.samples.geometry import Tile
-from pscnet.samples.store import SampleStore, Target
+from pscnet.samples.store import SampleStore, Target, not_finite
 
 logger = logging.getLogger(__name__)
 
 #: Share of the steps over which the learning rate rises.
 WARM_UP = 0.05
+
+#: Smallest tile that the configuration takes [fine cell a side].
+SMALLEST_TILE = 8
 
 
 @dataclass(frozen=True)
@@ -192,20 +195,26 @@ class Trainer:
                 break
             except torch.OutOfMemoryError as error:
                 if self.parts >= len(rows):
-                    side = max(part.stop - part.start for part in tile.tile.window)
-                    raise SampleError(
-                        f"training: one overpass of a tile with {side} cells a side does not fit into the memory of "
-                        f"{self.device}; type training.tile: {max(16, side // 2)} or less, or training.device: cpu"
-                    ) from error
+                    raise SampleError(self._too_large(tile)) from error
                 self.parts *= 2
                 torch.cuda.empty_cache()
                 logger.warning("out of memory on %s: batches go in %d parts from here on", self.device, self.parts)
         norm = torch.nn.utils.clip_grad_norm_(self.net.parameters(), 1.0)
         if not torch.isfinite(norm):  # a bad input away from all observed cells leaves the loss finite
-            batch, _, stamps = self._draw(self.train, tile, rows)
+            batch, _, stamps = draw(self.train, tile, rows, self.leave_out_hours, self.device)
             raise SampleError(self._why_not_finite("gradient", self.train, batch, stamps))
         self.optimizer.step()
         return loss
+
+    def _too_large(self, tile: TrainingTile) -> str:
+        """What to type where one overpass of a tile does not fit into memory."""
+        side = max(part.stop - part.start for part in tile.tile.core)
+        smaller = f"training.tile: {max(SMALLEST_TILE, side // 2)} or less, or "
+        smaller = smaller if side > SMALLEST_TILE and tile.cells is None else ""
+        return (
+            f"training: one overpass of a tile of {side} cells a side, and of what the net sees around it, does not "
+            f"fit into the memory of {self.device}; type {smaller}training.device: cpu"
+        )
 
     def _accumulate(self, tile: TrainingTile, parts: Sequence[np.ndarray]) -> float:
         """Add up the gradients of parts of a batch, each by its number of observed cells."""
@@ -309,16 +318,8 @@ class Trainer:
     @staticmethod
     def _why_not_finite(what: str, store: SampleStore, batch: Batch, stamps: np.ndarray) -> str:
         """Which channels of which samples are to blame."""
-        blame = "the input is finite: lower training.learning_rate"
-        for name, values in vars(batch).items():
-            bad = [] if values is None else (~torch.isfinite(values)).flatten(2).any(-1).nonzero()[:3].tolist()
-            if bad:
-                channels = store.maker.normaliser.channels if name == "bands" else None
-                where = [
-                    f"{channels[c] if channels else f'{name}, channel {c}'} at {str(stamps[s])[:16]}" for s, c in bad
-                ]
-                blame = f"not finite in the input: {', '.join(where)}; delete the run's folder samples and run again"
-                break
+        blame = not_finite(batch, stamps, store.maker.normaliser.channels)
+        blame = blame or "the input is finite: lower training.learning_rate"
         return f"the {what} is not finite at {', '.join(str(stamp)[:16] for stamp in stamps)}; {blame}"
 
 
