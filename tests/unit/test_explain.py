@@ -31,7 +31,8 @@ from pscnet.samples.inputs import InputMaker
 from pscnet.samples.normaliser import TARGET_COVER, Normaliser
 from pscnet.samples.retrievals import Retrievals
 from pscnet.samples.store import SampleStore, month_files
-from pscnet.training import Options, train_files
+from pscnet.training.files import train_files
+from pscnet.training.trainer import Options
 from tests.unit.samples.conftest import made_run  # noqa: F401 (fixture)
 from tests.unit.samples.run import MONTHS, PREDICTORS
 
@@ -77,10 +78,9 @@ class MadeUpNet(Net):
 
 def train(run, output: Path, name: str = "pscnet", epochs: int = 2, **model) -> Path:
     train_files(
-        MONTHS, run.files("predictors"), run.files("bands"), run.files("coarse"), run.files("smap"), run.static,
-        run.normaliser, run.weights, run.split, {"name": name, "width": 8, "heads": 2} | model,
-        Options(epochs=epochs, batch_steps=8, learning_rate=0.03), 8, LEAVE_OUT, "test", output,
-        output.with_suffix(".csv"),
+        run.files("coarse"), run.files("smap"), run.samples, run.static, run.normaliser, run.weights, run.split,
+        {"name": name, "width": 8, "heads": 2} | model, Options(epochs=epochs, batch_steps=8, learning_rate=0.03), 8,
+        LEAVE_OUT, "test", output, output.with_suffix(".csv"), covariance=run.covariance,
     )  # fmt: skip
     return output
 
