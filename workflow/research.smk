@@ -36,11 +36,21 @@ rule research_numbers:
         numbers="results/research/{table}.json",
     log:
         "logs/research_numbers/{table}.log",
+    benchmark:
+        "runtimes/research_numbers/{table}.tsv"
     wildcard_constraints:
         table="models|parts",
+    conda:
+        "../envs/pscnet.yaml"
+    threads: 1
+    resources:
+        mem_mb=6000,
+        runtime=60,
     params:
         worlds=lambda w: RESEARCH.comparison(w.table, "worlds"),
         controls=lambda w: RESEARCH.comparison("models", "controls") if w.table == "models" else {},
+    message:
+        "Comparing {wildcards.table} over all worlds"
     script:
         "scripts/research_numbers.py"
 
@@ -55,8 +65,18 @@ rule research_page:
         figures=expand("results/research/{{table}}/{name}.png", name=["comparison", "hours", "reliability"]),
     log:
         "logs/research_page/{table}.log",
+    benchmark:
+        "runtimes/research_page/{table}.tsv"
+    conda:
+        "../envs/pscnet.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=10,
     params:
         figures="results/research/{table}",
+    message:
+        "Tables and figures of {wildcards.table}"
     script:
         "scripts/compare_page.py"
 
