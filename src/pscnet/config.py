@@ -329,7 +329,7 @@ class Downscale(Section):
         1.4, gt=0, description="Variance of a 10 km error over that of its 36 km mean (twin worlds of other seeds)."
     )
     systematic_std: float = Field(
-        0.034, ge=0, lt=0.5, description="Error [m3 m-3] that agreement with SMAP cannot see: its bias, static detail."
+        0.030, ge=0, lt=0.5, description="Error [m3 m-3] that agreement with SMAP cannot see: its bias, static detail."
     )
 
     @field_validator("tile")
