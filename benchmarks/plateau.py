@@ -5,6 +5,7 @@ What the fields say does not matter to memory and time; their sizes, gaps and fi
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,8 +73,19 @@ class Plateau:
 
 def make_plateau(folder: Path) -> Plateau:
     """Write all files (about 700 MB)."""
-    made = Plateau(folder)
     rng = np.random.default_rng(0)
+    made = make_region(folder, rng)
+    with xr.open_dataset(folder / "static.nc") as static:
+        land = static["land"].values > 0
+    _write_predictors(made, land, rng)
+    for month in (neighbour(MONTH, offset) for offset in (-1, 0, 1)):
+        write_coarse_and_smap(made, month, rng)
+    return made
+
+
+def make_region(folder: Path, rng: np.random.Generator) -> Plateau:
+    """Write what does not change in time: weights, static fields and the checkpoint."""
+    made = Plateau(folder)
     grids = {"fine": made.fine, "middle": halved(made.coarse), "coarse": made.coarse}
     for part in ("weights", "coarse", "smap"):
         (folder / part).mkdir(parents=True, exist_ok=True)
@@ -82,9 +94,6 @@ def make_plateau(folder: Path) -> Plateau:
         write_weight_file(grids[source], grids[target], method, "exact", made.weights[name])
     land = np.ones(made.fine.shape, bool)
     land[-30:, 60:110] = False
-    _write_predictors(made, land, rng)
-    for month in (neighbour(MONTH, offset) for offset in (-1, 0, 1)):
-        _write_coarse_and_smap(made, month, rng)
     fields = {name: rng.normal(0, 1, made.fine.shape) for name in ("elevation", "slope", "elevation_anomaly")}
     xr.Dataset(
         {name: (("lat", "lon"), field.astype("f4")) for name, field in fields.items()}
@@ -111,11 +120,14 @@ def _write_predictors(made: Plateau, land: np.ndarray, rng: np.random.Generator)
             _store(file, name, ("time", "lat", "lon"), values, {})
 
 
-def _write_coarse_and_smap(made: Plateau, month: str, rng: np.random.Generator) -> None:
+def write_coarse_and_smap(
+    made: Plateau, month: str, rng: np.random.Generator, names: Sequence[str] = tuple(PREDICTORS)
+) -> None:
+    """Write a month's coarse means of some predictors, and its retrievals: overpasses at 00 and 12 UTC."""
     shape = made.coarse.shape
     stamps, days = month_stamps(month), month_days(month)
     xr.Dataset(
-        {name: (("time", "y", "x"), rng.random((stamps.size, *shape), "f4")) for name in PREDICTORS},
+        {name: (("time", "y", "x"), rng.random((stamps.size, *shape), "f4")) for name in names},
         coords={"time": stamps},
     ).to_netcdf(made.folder / "coarse" / f"{month}.nc")
     slots = (2 * len(days), *shape)

@@ -146,53 +146,53 @@ class InputMaker:
     def batch(
         self,
         bands: Tensor,
-        background: np.ndarray,
+        background: np.ndarray | Tensor,
         times: np.ndarray,
         retrievals: RetrievalSet,
         tile: Tile,
         device: torch.device | str,
-        kriged: np.ndarray | None = None,
-        sequence: np.ndarray | None = None,
+        kriged: np.ndarray | Tensor | None = None,
+        sequence: np.ndarray | Tensor | None = None,
     ) -> Batch:
-        """The net's input for some steps of one tile.
+        """The net's input for some steps of one tile; tensors may lie on the device already.
 
         Parameters
         ----------
         bands : Tensor (step, channel, lat, lon)
             Standardised; of the tile's window.
-        background : ndarray (step, lat, lon)
+        background : (step, lat, lon)
             Standardised; of the tile's window.
         times : ndarray (step,)
         retrievals : RetrievalSet
             Around these times; whole region.
         tile : Tile
         device : torch.device
-        kriged : ndarray (step, 2, y, x), optional
+        kriged : (step, 2, y, x), optional
             See :func:`pscnet.samples.kriged.kriged_channels`; whole region.
-        sequence : ndarray (step, day, 2 * predictor, lat, lon), optional
+        sequence : (step, day, 2 * predictor, lat, lon), optional
             Standardised; of the tile's window.
         """
         rows, cols = tile.window
-        season = np.broadcast_to(
-            self.season(times)[:, :, None, None], (len(times), 2, rows.stop - rows.start, cols.stop - cols.start)
-        )
-        statics = np.broadcast_to(self.statics[:, rows, cols], (len(times), len(self.statics), *season.shape[2:]))
         coarse_rows, coarse_cols = tile.coarse
         target_mean, target_std = self.normaliser.target_mean, self.normaliser.target_std
         weight = retrievals.weight[:, :, coarse_rows, coarse_cols]
         value = (retrievals.value[:, :, coarse_rows, coarse_cols] - target_mean) / target_std
 
-        def tensor(array: np.ndarray) -> Tensor:
-            return torch.from_numpy(np.ascontiguousarray(array, "f4")).to(device)
+        def tensor(array: np.ndarray | Tensor) -> Tensor:
+            given = torch.from_numpy(np.ascontiguousarray(array)) if isinstance(array, np.ndarray) else array
+            return given.to(device).float().contiguous()
+
+        fields, season = tensor(self.statics[:, rows, cols]), tensor(self.season(times))
+        shape = (len(times), -1, *fields.shape[1:])
 
         return Batch(
-            bands=bands.to(device).float(),
-            statics=tensor(np.concatenate([statics, season], 1)),
+            bands=tensor(bands),
+            statics=torch.cat([fields.expand(shape), season[:, :, None, None].expand(shape)], 1),
             background=tensor(background[:, None]),
             age=tensor(retrievals.age[:, :, coarse_rows, coarse_cols]),
             weight=tensor(weight),
             value=tensor(np.where(weight > 0, value, 0.0)),
             innovation=tensor(retrievals.innovation[:, :, coarse_rows, coarse_cols] / target_std),
             kriged=None if kriged is None else tensor(kriged[:, :, coarse_rows, coarse_cols]),
-            sequence=None if sequence is None else torch.from_numpy(sequence).to(device).float(),
+            sequence=None if sequence is None else tensor(sequence),
         )

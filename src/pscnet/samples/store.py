@@ -32,6 +32,7 @@ from pscnet.nets.frame import Batch
 from pscnet.samples.bands import BandStream, SampleError
 from pscnet.samples.geometry import Tile
 from pscnet.samples.inputs import InputMaker
+from pscnet.samples.resident import SampleArray, hold_where_it_fits
 from pscnet.samples.retrievals import Retrievals
 from pscnet.samples.sequences import lagged_rows
 from pscnet.sources.atomic import replacing
@@ -240,9 +241,18 @@ class SampleStore:
             self.files.append(sample_file(folder, part, "sequence_stamps"))
             self._days = read_stamps(self.files[-1])
 
-    def _open(self, folder: str | Path, part: str, name: str) -> np.ndarray:
+    def _open(self, folder: str | Path, part: str, name: str) -> SampleArray:
         self.files.append(sample_file(folder, part, name))
-        return np.load(self.files[-1], mmap_mode="r", allow_pickle=False)
+        return SampleArray(self.files[-1])
+
+    def to_device(self, device: torch.device) -> bool:
+        """Move all fields to a GPU where they fit beside the net; whether they did, and why not, is in the log.
+
+        The batches stay the same, bit for bit; see :mod:`pscnet.samples.resident`.
+        """
+        found = [self._bands, self._background, self._kriged, self._sequence]
+        what = f"samples ({self.files[0].name.partition('.')[0]})"
+        return hold_where_it_fits([array for array in found if array is not None], device, what)
 
     def __len__(self) -> int:
         return self.stamps.size
@@ -292,26 +302,23 @@ class SampleStore:
         """Input, target and stamps of the samples ``rows`` (ascending); see :meth:`batches`."""
         stamps = self.stamps[rows]
         seen = self.retrievals.around(stamps, self.maker.window_days, leave_out_hours)
-        y, x = tile.window
         batch = self.maker.batch(
-            torch.from_numpy(np.asarray(self._bands[rows, :, y, x])),
-            np.asarray(self._background[rows, y, x]),
+            self._bands.take(rows, tile.window),
+            self._background.take(rows, tile.window),
             stamps,
             seen,
             tile,
             device,
-            None if self._kriged is None else self._kriged[rows],
+            None if self._kriged is None else self._kriged.take(rows),
             self._sequences(stamps, tile),
         )
         return batch, self._target(stamps, tile, device), stamps
 
-    def _sequences(self, stamps: np.ndarray, tile: Tile) -> np.ndarray | None:
+    def _sequences(self, stamps: np.ndarray, tile: Tile) -> Tensor | None:
         """Sequences (sample, day, 2 * predictor, y, x) of some stamps, oldest day first."""
         if self._sequence is None:
             return None
-        rows = lagged_rows(self._days, stamps, self._sequence_days)
-        y, x = tile.window
-        return np.stack([self._sequence[row, :, y, x] for row in rows])
+        return self._sequence.take(lagged_rows(self._days, stamps, self._sequence_days), tile.window)
 
     def _target(self, stamps: np.ndarray, tile: Tile, device: torch.device) -> Target:
         normaliser = self.maker.normaliser

@@ -132,6 +132,8 @@ def train_files(
         for part in LEARNT_PARTS
     }
     device = choose_device(options.device)
+    for store in stores.values():
+        store.to_device(device)
     trees = NETS[spec.name].learns == "trees"
     tiles = training_tiles(spec, weight_set, maker.land, "whole" if trees else options.tile, device)
     logger.info("%d training, %d validation overpasses, %d tiles", *map(len, stores.values()), len(tiles))
