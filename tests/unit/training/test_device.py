@@ -14,7 +14,6 @@ from pscnet.samples.geometry import make_tiles, read_weight_set
 from pscnet.samples.retrievals import Retrievals
 from pscnet.samples.store import SampleStore
 from pscnet.timeaxis import HALF_STEP
-from tests.unit.samples.conftest import made_run  # noqa: F401 (fixture)
 from tests.unit.samples.run import LEAVE_OUT_HOURS, SEQUENCE_DAYS, WINDOW_DAYS
 from tests.unit.test_training import OPTIONS, equal, train
 from tests.unit.training.world import maker_of, spec_of, stores_of
@@ -25,7 +24,7 @@ DAY = np.timedelta64(1, "D").astype("m8[ns]")
 
 
 @pytest.fixture
-def store(made_run) -> SampleStore:  # noqa: F811
+def store(made_run) -> SampleStore:
     """All that a batch can hold: kriged innovations and sequences too."""
     maker = maker_of(made_run)
     spec = spec_of(maker, name="lstm", sequence_days=SEQUENCE_DAYS)
@@ -69,7 +68,7 @@ def size_of(store: SampleStore) -> int:
 # The same batches ----------------------------------------------------------------------------------------------------
 
 
-def test_batches_of_held_samples_are_the_same(made_run, store, monkeypatch):  # noqa: F811
+def test_batches_of_held_samples_are_the_same(made_run, store, monkeypatch):
     tiles = tiles_of(made_run)
     assert len(tiles) > 4
     mapped = [tensors_of(store, tile) for tile in tiles]
@@ -79,7 +78,7 @@ def test_batches_of_held_samples_are_the_same(made_run, store, monkeypatch):  # 
         assert differing(before, tensors_of(store, tile)) == []
 
 
-def test_another_sample_or_another_tile_would_show(made_run, store):  # noqa: F811
+def test_another_sample_or_another_tile_would_show(made_run, store):
     """The control."""
     first, other = tiles_of(made_run)[:2]
     plain = tensors_of(store, first)
@@ -95,7 +94,7 @@ def test_held_arrays_keep_their_type(store):
     ]  # fmt: skip
 
 
-def test_training_from_held_samples_gives_the_same_weights(made_run, tmp_path, monkeypatch):  # noqa: F811
+def test_training_from_held_samples_gives_the_same_weights(made_run, tmp_path, monkeypatch):
     """And training asks for it: for both parts, on its device."""
     options = dataclasses.replace(OPTIONS, epochs=1, tile=8)
     plain = train(made_run, tmp_path / "plain.safetensors", options)
@@ -112,7 +111,7 @@ def test_training_from_held_samples_gives_the_same_weights(made_run, tmp_path, m
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA GPU is visible to torch")
-def test_a_gpu_gets_the_same_batches(made_run, store):  # noqa: F811
+def test_a_gpu_gets_the_same_batches(made_run, store):
     tile, cuda = tiles_of(made_run)[1], torch.device("cuda")
     mapped = tensors_of(store, tile)
     assert store.to_device(cuda)
@@ -139,7 +138,7 @@ def test_samples_move_where_they_fit(store, monkeypatch, caplog):
     assert "held there" in caplog.text
 
 
-def test_samples_stay_on_disk_where_they_do_not_fit(made_run, store, monkeypatch, caplog):  # noqa: F811
+def test_samples_stay_on_disk_where_they_do_not_fit(made_run, store, monkeypatch, caplog):
     """One byte too little, beside half of the memory for the net."""
     tile = tiles_of(made_run)[0]
     before = tensors_of(store, tile)
@@ -150,7 +149,7 @@ def test_samples_stay_on_disk_where_they_do_not_fit(made_run, store, monkeypatch
     assert differing(before, tensors_of(store, tile)) == []
 
 
-def test_memory_that_cannot_be_had_after_all_is_given_back(made_run, store, monkeypatch, caplog):  # noqa: F811
+def test_memory_that_cannot_be_had_after_all_is_given_back(made_run, store, monkeypatch, caplog):
     tile = tiles_of(made_run)[0]
     before = tensors_of(store, tile)
     memory(monkeypatch, 1e12)

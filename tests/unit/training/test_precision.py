@@ -9,7 +9,6 @@ import pytest
 import torch
 
 from pscnet.training.trainer import Options, Trainer
-from tests.unit.samples.conftest import made_run  # noqa: F401 (fixture)
 from tests.unit.training.world import trainer_of
 
 BF16 = Options(device="cpu", precision="bf16", epochs=2, patience=9, batch_steps=6)
@@ -30,12 +29,12 @@ def same(a: Trainer, b: Trainer) -> bool:
 
 
 @pytest.fixture(scope="module")
-def rough(made_run) -> Trainer:  # noqa: F811
+def rough(made_run) -> Trainer:
     return run(trainer_of(made_run, BF16))
 
 
 @pytest.fixture(scope="module")
-def plain(made_run) -> Trainer:  # noqa: F811
+def plain(made_run) -> Trainer:
     return run(trainer_of(made_run, dataclasses.replace(BF16, precision="float32")))
 
 
@@ -75,7 +74,7 @@ def test_bf16_is_in_force(rough, plain):
 
 @pytest.mark.parametrize("precision", ["float32", "bf16"])
 @pytest.mark.parametrize("tile", ["auto", 8])
-def test_the_same_seed_gives_the_same_weights_to_the_bit(made_run, precision, tile):  # noqa: F811
+def test_the_same_seed_gives_the_same_weights_to_the_bit(made_run, precision, tile):
     options = dataclasses.replace(BF16, precision=precision, tile=tile, epochs=1)
     first, again = (run(trainer_of(made_run, options)) for _ in range(2))
     assert len(first.tiles) == (1 if tile == "auto" else 9)

@@ -11,6 +11,7 @@ import torch
 from pscnet.losses import observed
 from pscnet.nets import Net, NetSpec
 from pscnet.samples.geometry import Tile, make_tiles, read_weight_set
+from pscnet.samples.resident import SampleArray
 from pscnet.samples.store import covered_cells
 from pscnet.training.files import training_tiles
 from pscnet.training.trainer import Options, Trainer, draw, every_batch
@@ -86,27 +87,33 @@ class Recorder:
         return self.array[index]
 
 
+def record(part: SampleArray) -> Recorder:
+    """Note from here on what is read of a file of samples."""
+    part._mapped = Recorder(part._mapped)
+    return part._mapped
+
+
 def test_samples_are_mapped_and_a_batch_reads_its_window_alone(made_run):
     """So memory is bounded by a batch of a tile, however long the record and however large the region."""
     trainer = trainer_of(made_run, Options(), name="lstm", sequence_days=3)
     store = trainer.train
-    assert all(isinstance(part, np.memmap) for part in (store._bands, store._background, store._sequence))
-    store._bands, store._sequence = Recorder(store._bands), Recorder(store._sequence)
+    assert all(isinstance(part._mapped, np.memmap) for part in (store._bands, store._background, store._sequence))
+    bands, sequence = (record(part) for part in (store._bands, store._sequence))
     tile = Tile(
         (slice(8, 12), slice(8, 14)), (slice(6, 14), slice(4, 16)), (slice(2, 6), slice(4, 10)), (slice(1, 5),) * 2
     )
     batch, _, _ = store.batch(np.array([0, 5, 6]), tile, LEAVE_OUT_HOURS, torch.device("cpu"))
     channels = len(store.maker.normaliser.channels)
-    assert sum(store._bands.read) == batch.bands.numel() == 3 * channels * 8 * 12
-    assert sum(store._sequence.read) == batch.sequence.numel() == 3 * 3 * 6 * 8 * 12
+    assert sum(bands.read) == batch.bands.numel() == 3 * channels * 8 * 12
+    assert sum(sequence.read) == batch.sequence.numel() == 3 * 3 * 6 * 8 * 12
 
 
 def test_the_whole_region_is_read_where_it_is_the_tile(made_run):
     """The control."""
     store = (trainer := trainer_of(made_run, Options())).train
-    store._bands = Recorder(store._bands)
+    bands = record(store._bands)
     store.batch(np.array([0]), trainer.tiles[0].tile, LEAVE_OUT_HOURS, torch.device("cpu"))
-    assert sum(store._bands.read) == np.prod(store._bands.shape[1:])
+    assert sum(bands.read) == np.prod(bands.shape[1:])
 
 
 def hidden_detail(trainer: Trainer, fields: torch.Tensor) -> torch.Tensor:
