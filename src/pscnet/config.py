@@ -288,7 +288,7 @@ class Training(Section):
     )
     batch_steps: int = Field(4, ge=1, description="Overpass stamps in a batch.")
     tile: int | Literal["auto"] = Field(
-        "auto", description="Fine cells a side of a training tile; auto: the whole region up to 96, else tiles of 96."
+        "auto", description="Fine cells a side of a training tile; auto: the whole region up to 400, else tiles of 400."
     )
     sampling: Literal["even", "plain"] = Field(
         "even", description="even: every calendar month equally often; plain: every overpass once an epoch."

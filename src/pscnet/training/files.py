@@ -39,7 +39,7 @@ from pscnet.weights import Weights
 logger = logging.getLogger(__name__)
 
 #: Largest side of a region [fine cell] that ``training.tile: auto`` trains on as a whole.
-LARGEST_WHOLE = 96
+LARGEST_WHOLE = 400
 
 
 def training_tiles(
