@@ -232,7 +232,11 @@ class Model(Section):
     )
     skip: bool = Field(True, description="The background is added to the answer; false: it is input only.")
     gates: bool = Field(True, description="MFTF's gates over the bands; false: all bands as they are.")
-    without_bands: list[str] = Field([], description="Bands taken out of the input: day, level, or as 1.5d.")
+    without_bands: list[str] = Field(
+        ["day"],
+        description="Bands that the net does not see: day, level, or as 1.5d. SMAP passes at two times of day: what a "
+        "net learns of the within-day band at these it carries to the other six.",
+    )
     squeeze: Literal["neighbourhood", "plain", "global", "none"] = Field(
         "neighbourhood",
         description="Squeeze-and-excitation: neighbourhood; plain: without the path of fine anomalies; global: over "

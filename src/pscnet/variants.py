@@ -33,6 +33,9 @@ ENSEMBLE = "ensemble"
 #: Keys of the section ``model`` that PSCNet alone has.
 OF_PSCNET = ("squeeze_km", "squeeze", "scales")
 
+#: Bands that no net in its own dress sees by default (``model.without_bands``).
+NOT_SEEN = ("day",)
+
 #: Sections of the configuration that a variant may change.
 CHANGED_SECTIONS = ("model", "training", "samples")
 
@@ -61,7 +64,9 @@ def net_variants(names: Sequence[str]) -> dict[str, Variant]:
     """Every net in its own dress, then in the literature's."""
     own = {name: Variant(name, {"name": name}) for name in names}
     other = {
-        f"{name}{LITERATURE}": Variant(f"{name}, as in the literature", {"name": name, "dress": "literature"})
+        f"{name}{LITERATURE}": Variant(
+            f"{name}, as in the literature", {"name": name, "dress": "literature", "without_bands": []}
+        )
         for name in names
     }
     return own | other
@@ -80,9 +85,13 @@ def part_variants(bands: Sequence[str]) -> dict[str, Variant]:
 
     made = {
         "without_gates": pscnet("MFTF: without gates", gates=False),
+        "with_band_day": pscnet("MFTF: with the band day", without_bands=[]),
         **{
-            f"without_band_{name.replace('.', '_')}": pscnet(f"MFTF: without the band {name}", without_bands=[name])
+            f"without_band_{name.replace('.', '_')}": pscnet(
+                f"MFTF: without the band {name} either", without_bands=[*NOT_SEEN, name]
+            )
             for name in bands
+            if name not in NOT_SEEN
         },
         "without_kriged": pscnet("SMAP: without kriged innovation", kriged=False),
         "innovations_only": pscnet("SMAP: innovations by fixed kernels", kriged=False, retrievals="innovations"),
