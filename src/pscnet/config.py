@@ -288,7 +288,7 @@ class Training(Section):
     )
     patience: int = Field(6, ge=1, description="Epochs without a better validation loss before stopping.")
     ensemble: int = Field(
-        1, ge=1, le=20, description="Nets trained with seeds from seed on; the product is their mean."
+        3, ge=1, le=20, description="Nets trained with seeds from seed on; the product is their mean."
     )
     batch_steps: int = Field(4, ge=1, description="Overpass stamps in a batch.")
     tile: int | Literal["auto"] = Field(

@@ -74,9 +74,9 @@ class Fields:
 class Downscaler:
     """Computes fields with a trained net, or with an ensemble of them.
 
-    The mean of an ensemble is the mean of its members; its variance is that of the mixture of their Gaussians
-    (Lakshminarayanan et al. 2017, arXiv:1612.01474, section 2.4): the mean of their variances plus the spread of their
-    means.
+    The mean of an ensemble is the mean of its members; its variance is the mean of theirs. Each member's is scaled to
+    its own squared residuals, in which the error of its seed is contained already, so that this is an upper bound for
+    the mean of the members: the spread of their means would count that error twice.
 
     Parameters
     ----------
@@ -267,7 +267,7 @@ class Downscaler:
             means = torch.stack([answer.mean["10km"] for answer in answers])
             scales = [member.variance_scale for member in self.members]
             own = [a.log_variance["10km"].exp() * scale for a, scale in zip(answers, scales, strict=True)]
-            total = torch.stack(own).mean(0) + means.var(0, correction=0)
+            total = torch.stack(own).mean(0)
             inner = (slice(None), 0, *tile.inner)
             mean[:, tile.core[0], tile.core[1]] = means.mean(0)[inner].cpu().numpy()
             variance[:, tile.core[0], tile.core[1]] = total[inner].cpu().numpy()

@@ -84,6 +84,10 @@ class Plan(ModelPlan):
                 f"source: {self.config.source}: models are compared with the truth, which only the simulated Plateau "
                 "has; type source: twin, or take a configuration that has it (--configfile config/demo.yaml)"
             )
+        if self.config.model.dress != "own":
+            raise config.ConfigError(
+                "model.dress: literature: a comparison trains every net in both dresses itself; type model.dress: own"
+            )
         return self.part(pattern, *parts)
 
     def part_months(self, *parts: str) -> list[str]:
@@ -164,7 +168,8 @@ class Plan(ModelPlan):
             for beside in ("seed", "ensemble"):
                 keys["training"].pop(beside)  # a checkpoint's own seed stands in its name
         for section in {"training", "downscale"} & set(keys):
-            keys[section].pop("threads")  # how fast, not what
+            for key in ("threads", "device"):
+                keys[section].pop(key)  # how fast and where, not what
         return provenance.digest({**keys, "split": self.split_blocks})
 
     @property

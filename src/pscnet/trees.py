@@ -171,7 +171,7 @@ def train_trees(
     train_losses = np.average(errors, axis=1, weights=weight)
     net.trees.load_state_dict(_first_trees(grown[chosen], ends[stage]))
     net.log_variance.fill_(float(np.clip(np.log(max(train_losses[stage], 1e-12)), *LOG_VARIANCE)))
-    history = _curve(ends, train_losses, losses[chosen], seconds[chosen])
+    history = _curve(ends, train_losses, losses[chosen], sum(seconds))
     state = {name: tensor.detach().clone() for name, tensor in net.state_dict().items()}
     return GrownTrees(state, history, replace(grid[chosen], trees=ends[stage]), float(losses[chosen, stage]))
 

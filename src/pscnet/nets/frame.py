@@ -193,6 +193,10 @@ class Net(nn.Module):
         head[2].bias = nn.Parameter(bias)
         return head
 
+    def learnt_numbers(self) -> int:
+        """How many numbers were learnt."""
+        return sum(parameter.numel() for parameter in self.parameters() if parameter.requires_grad)
+
     def reach_coarse_cells(self, fine_share: float) -> int:
         """How many coarse cells away an input can matter to an answer: the overlap that tiles need.
 
@@ -277,10 +281,9 @@ class Net(nn.Module):
             innovations = [front.smap[scale][:, : self.heads], front.smap[scale][:, 3 * self.heads :][:, :1]]
             innovation = (gates * torch.cat(innovations, 1)).sum(1, keepdim=True)
             answer.mean[scale] = innovation + residual
-            parts["innovation"] = innovation
-            if self.spec.skip:
-                answer.mean[scale] = front.background[scale] + answer.mean[scale]
-                parts["background"] = front.background[scale]
+            background = front.background[scale] if self.spec.skip else torch.zeros_like(residual)
+            answer.mean[scale] = background + answer.mean[scale]
+            parts |= {"background": background, "innovation": innovation}
         if scale == "10km":
             answer.parts = parts
         answer.log_variance[scale] = log_variance.clamp(*LOG_VARIANCE)

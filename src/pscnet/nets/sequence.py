@@ -8,6 +8,10 @@ from torch import Tensor
 from pscnet.nets.frame import Batch, Geometry, Net, NetSpec
 
 
+#: Position of the within-day band among the bands.
+DAY_BAND = 0
+
+
 class SequenceNet(Net):
     """Base of the nets that read :attr:`~pscnet.nets.frame.Batch.sequence`; they take it from :meth:`masked_sequence`.
 
@@ -53,5 +57,9 @@ class SequenceNet(Net):
                 f"the net {self.spec.name!r} expects a sequence of {expected[0]} days and {expected[1]} channels, "
                 f"found {sequence.shape[1]} and {sequence.shape[2]}"
             )
+        if self.spec.own and DAY_BAND in self.spec.without_bands:
+            # A value less the mean of the day that ends there is the within-day band: the mean stands in for it.
+            means = sequence[:, :, self.spec.predictors :]
+            sequence = torch.cat([means, means], 2)
         land = geometry.fine_weight > 0
         return torch.where(land, sequence, 0.0), land.to(sequence.dtype)

@@ -163,9 +163,17 @@ class Trees(Net):
         """The 10 km field and its area averages at 36 and 18 km; see :meth:`Net.forward`."""
         with torch.autocast(batch.bands.device.type, enabled=False):
             residual = self.on_land(self.trees, self.features(batch, geometry), geometry)
-            mean = self.base(batch, geometry) + residual
+            base = self.base(batch, geometry)
+            mean = base + residual
         answer = Answer({"10km": mean}, {"10km": self.log_variance.expand_as(mean).contiguous()})
+        if self.spec.own:
+            background = batch.background if self.spec.skip else torch.zeros_like(batch.background)
+            answer.parts = {"background": background, "innovation": base - background, "residual": residual}
         return self.averaged_down(answer, geometry)
+
+    def learnt_numbers(self) -> int:
+        """Features, thresholds and values of all nodes."""
+        return sum(getattr(self.trees, name).numel() for name in ("feature", "threshold", "value"))
 
     def features(self, batch: Batch, geometry: Geometry) -> Tensor:
         """What the trees see at each 10 km pixel: (batch, channel, y, x) float32."""

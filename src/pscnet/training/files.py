@@ -60,6 +60,7 @@ def training_tiles(
     longest = max(fine.shape)
     core = {"auto": LARGEST_WHOLE, "whole": longest}.get(size, size)
     whole = core >= longest or not spec.own
+    core = -(-longest // -(-longest // core))  # cores of about equal size: a cell of a sliver would weigh more
     reach = 0 if whole else NETS[spec.name](spec).reach_coarse_cells(cell_share(fine, coarse))
     made = []
     for tile in make_tiles(fine, coarse, None if whole else core, reach):

@@ -184,10 +184,13 @@ class Trainer:
             for group in self.optimizer.param_groups:
                 group["lr"] = self._learning_rate(epoch * self.steps_per_epoch + step)
             losses.append(self._step(self.tiles[position], rows))
-        return float(np.mean(losses))
+        return float(np.mean([loss for loss in losses if loss is not None]))
 
-    def _step(self, tile: TrainingTile, rows: np.ndarray) -> float:
-        """One step of the optimiser, in as many parts as memory asks for; returns the loss."""
+    def _step(self, tile: TrainingTile, rows: np.ndarray) -> float | None:
+        """One step of the optimiser, in as many parts as memory asks for; returns the loss.
+
+        Where the tile saw no retrieval at these samples, no step is made and None returned.
+        """
         while True:
             self.optimizer.zero_grad()
             try:
@@ -199,6 +202,8 @@ class Trainer:
                 self.parts *= 2
                 torch.cuda.empty_cache()
                 logger.warning("out of memory on %s: batches go in %d parts from here on", self.device, self.parts)
+        if loss is None:
+            return None
         norm = torch.nn.utils.clip_grad_norm_(self.net.parameters(), 1.0)
         if not torch.isfinite(norm):  # a bad input away from all observed cells leaves the loss finite
             batch, _, stamps = draw(self.train, tile, rows, self.leave_out_hours, self.device)
@@ -216,11 +221,13 @@ class Trainer:
             f"fit into the memory of {self.device}; type {smaller}training.device: cpu"
         )
 
-    def _accumulate(self, tile: TrainingTile, parts: Sequence[np.ndarray]) -> float:
+    def _accumulate(self, tile: TrainingTile, parts: Sequence[np.ndarray]) -> float | None:
         """Add up the gradients of parts of a batch, each by its number of observed cells."""
         drawn = [draw(self.train, tile, rows, self.leave_out_hours, self.device) for rows in parts]
         counts = [float(target.used.sum()) for _, target, _ in drawn]
-        whole = max(sum(counts), 1.0)
+        whole = sum(counts)
+        if whole == 0:
+            return None
         total = 0.0
         for (batch, target, stamps), count in zip(drawn, counts, strict=True):
             loss = self._loss(tile, batch, target) * (count / whole)

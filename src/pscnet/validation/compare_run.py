@@ -49,7 +49,9 @@ def compare_worlds(worlds: Files, output: str | Path, controls: Files | None = N
         "comparison": comparison,
         "entries": {method: vars(entry) for method, entry in entries.items()},
         "targets": {
-            name: comparison_targets(comparison, entries, checks, name) for name in {"pscnet", ours} & set(rows)
+            name: comparison_targets(comparison, entries, checks, name)
+            for name in dict.fromkeys(["pscnet", ours])
+            if name in rows
         },
         "controls": checks,
     }

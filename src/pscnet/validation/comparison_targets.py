@@ -48,7 +48,7 @@ def comparison_targets(
     groups = {name: entry.group for name, entry in entries_of(methods, entries).items()}
     foreign = [name for name, group in groups.items() if group not in (OURS, ABLATION)]
     learnt = min(
-        (name for name, group in groups.items() if group == OWN),
+        (name for name, group in groups.items() if group == OWN and together(name) == together(ours)),
         key=lambda name: _finite(_score(methods, name, "ubrmse"), float("inf")),
         default="",
     )
@@ -71,7 +71,12 @@ def comparison_targets(
         ),
         *_alone(methods, ours),
     ]  # fmt: skip
-    return rows + _controls(controls or {}, ours)
+    return rows + _controls(controls or {}, "pscnet")
+
+
+def together(name: str) -> bool:
+    """Whether a row is an ensemble: single nets are compared with single nets, and ensembles with ensembles."""
+    return name.endswith("_ensemble")
 
 
 def _alone(methods: Mapping[str, Any], ours: str) -> list[dict[str, object]]:

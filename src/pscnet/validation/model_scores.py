@@ -82,7 +82,7 @@ def write_model_scores(
     scores.write(
         output,
         {
-            "parameters": sum(parameter.numel() for parameter in downscaler.nets[0].parameters()),
+            "parameters": downscaler.nets[0].learnt_numbers(),
             "members": len(downscaler.nets),
             "training_seconds": float(np.mean([_seconds(path) for path in curves])),
             "model": downscaler.spec.name,
