@@ -7,7 +7,6 @@ from torch import Tensor
 
 from pscnet.nets.frame import Batch, Geometry, Net, NetSpec
 
-
 #: Position of the within-day band among the bands.
 DAY_BAND = 0
 

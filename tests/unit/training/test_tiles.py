@@ -13,6 +13,7 @@ from pscnet.nets import Net, NetSpec
 from pscnet.samples.geometry import Tile, make_tiles, read_weight_set
 from pscnet.samples.resident import SampleArray
 from pscnet.samples.store import covered_cells
+from pscnet.training import files
 from pscnet.training.files import training_tiles
 from pscnet.training.trainer import Options, Trainer, draw, every_batch
 from tests.unit.nets.world import TinyRegion
@@ -37,13 +38,16 @@ def test_every_covered_cell_is_owned_by_exactly_one_tile(made_run, size):
     assert (len(tiles) == 1) == (size == "auto")
 
 
-def test_large_regions_are_cut_by_themselves():
-    """The control, and on grids of either kind, whose edges may coincide."""
+def test_large_regions_are_cut_by_themselves(monkeypatch):
+    """The control, and on grids of either kind, whose edges may coincide; cores are about equal, without slivers."""
+    monkeypatch.setattr(files, "LARGEST_WHOLE", 96)
     for kind in ("regular", "ease2"):
         region = TinyRegion((25.0, 37.0), (85.0, 97.0), sea=False, kind=kind)
         spec = NetSpec(predictors=1, bands=5, statics=5, window_days=8.0, width=8, heads=1, **NEAR_SIGHTED)
         tiles = training_tiles(spec, region.weights, region.land, "auto", torch.device("cpu"))
         share = (region.weights["fine_to_coarse"].matrix @ np.ones(region.fine.size)).reshape(region.coarse.shape)
+        sides = [part.stop - part.start for tile in tiles for part in tile.tile.core]
+        assert max(sides) < 2 * min(sides)
         assert len(tiles) == 4 and (owned_counts(tiles, region.coarse.shape)[share >= 0.9] == 1).all()
 
 
