@@ -10,6 +10,7 @@ from typing import Any
 
 from pscnet.channels import band_names
 from pscnet.config import Config, Model
+from pscnet.validation import METHODS, PRODUCT
 from pscnet.variants import (
     ENSEMBLE,
     LITERATURE,
@@ -115,7 +116,7 @@ class ModelPlan:
     @property
     def references(self) -> list[str]:
         """The methods without training, by the names of :data:`pscnet.validation.METHODS`."""
-        return ["era5_land", "era5_land_rescaled", "smap_interpolated", "smap_kriged", "optimal_interpolation"]
+        return [name for name in METHODS if name != PRODUCT]
 
     def compared(self, variant: str, members: str) -> list[str]:
         """The checkpoints behind one row of a comparison: of one seed, or of the ensemble of all."""

@@ -17,6 +17,7 @@ import torch
 from pscnet.downscale import LARGEST_BATCH, Downscaler
 from pscnet.explain.carry import carry_map, require_own
 from pscnet.explain.importance import Importance, ItemImportance, permutation_importance
+from pscnet.samples.files import learnt_retrievals
 from pscnet.samples.geometry import make_geometry, make_tiles
 from pscnet.samples.kriged import kriging
 from pscnet.samples.retrievals import Retrievals
@@ -104,12 +105,13 @@ def _importance(
     downscaler: Downscaler, files: Sequence[MonthFiles], split: Split, part: str, seed: int, samples: str | Path
 ) -> Importance:
     """Importance on the samples of a part, on the whole region as one tile as in training."""
-    retrievals, maker = _retrievals(downscaler, files), downscaler.maker
-    retrievals.hide(split.part_of_blocks("test", retrievals.stamp))
+    maker, causal = downscaler.maker, downscaler.checkpoint.causal
+    paths = [file.smap for file in files], [file.coarse for file in files]
+    retrievals = learnt_retrievals(*paths, maker.normaliser, split, causal)
     spec, conservative = downscaler.spec, downscaler.weights["fine_to_coarse"]
     (tile,) = make_tiles(conservative.src, conservative.dst, None, 0)
     geometry = make_geometry(downscaler.weights, maker.land, tile, downscaler.device)
-    kriged = kriging(downscaler.checkpoint.causal) if spec.kriged else None
+    kriged = kriging(causal) if spec.kriged else None
     covered = covered_cells(maker, conservative)
     store = SampleStore(samples, part, maker, retrievals, covered, kriged, spec.sequence_days)
     steps = max(1, min(downscaler.batch_steps, LARGEST_BATCH // maker.land.size))
