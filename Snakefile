@@ -58,6 +58,7 @@ rule all:
         product=PLAN.at("results/{run}/product/sm_{run}_10km_3h_{month}.nc"),
         checks=PLAN.at("build/{run}/verify/product_{month}.json"),
         scores=expand("results/{run}/scores.{kind}", run=PLAN.run, kind=["json", "csv"]),
+        validation=PLAN.validation_files,
         report=f"results/{PLAN.run}/report.html",
         stations=[f"build/{PLAN.run}/twin/stations.json"] if PLAN.twin else [],
         manifests=PLAN.manifests,
@@ -80,6 +81,7 @@ include: "workflow/rules/train.smk"
 include: "workflow/rules/downscale.smk"
 include: "workflow/rules/product.smk"
 include: "workflow/rules/verify.smk"
+include: "workflow/rules/validate.smk"
 include: "workflow/rules/compare.smk"
 include: "workflow/rules/report.smk"
 include: "workflow/rules/explain.smk"

@@ -19,6 +19,7 @@ from pscnet.channels import band_names
 from pscnet.complaints import DEVICE, RUN, complaints, nearest, section_of
 from pscnet.grids import TARGET_COVER, Grid, GridError, best_covered, check_box, ease2_grid, fine_grid, halved
 from pscnet.sections import Fetch, Section, check_terrain, sha256_digits
+from pscnet.sections_validation import Validation
 from pscnet.timeaxis import PARTS, Split, TimeError, is_month, make_split, months
 from pscnet.variables import ERA5_LAND
 
@@ -437,6 +438,7 @@ class Config(Section):
     downscale: Downscale = Field(Downscale(), description="Downscaling.")
     compare: Compare = Field(Compare(), description="Comparison of models.")
     product: Product = Field(Product(), description="Product files.")
+    validation: Validation = Field(Validation(), description="Validation.")
     report: Report = Field(Report(), description="Report.")
     twin: Twin = Field(Twin(), description="The simulated Plateau.")
 

@@ -17,6 +17,7 @@ from pscnet.grids import WEIGHTS
 from pscnet.model_plan import ModelPlan
 from pscnet.sections import SMAP_SOURCES, is_address
 from pscnet.timeaxis import PARTS, neighbour
+from pscnet.validation_plan import ValidationPlan
 from pscnet.variants import CHANGED_SECTIONS
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 INTERPOLATION = {"source_to_fine": "bilinear"}
 
 
-class Plan(ModelPlan):
+class Plan(ModelPlan, ValidationPlan):
     """What the rules ask of a configuration.
 
     Parameters
@@ -160,6 +161,7 @@ class Plan(ModelPlan):
             "period",
             "product",
             "compare",
+            "validation",
             *without,
         }
         keys = {key: value for key, value in self.config.model_dump(mode="json").items() if key not in aside}

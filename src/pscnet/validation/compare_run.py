@@ -11,8 +11,8 @@ from pscnet.sources.atomic import replacing
 from pscnet.validation.blocks import BlockMoments
 from pscnet.validation.comparison import compare
 from pscnet.validation.comparison_targets import comparison_targets
+from pscnet.validation.document import without_nan
 from pscnet.validation.groups import Entry, entry_of
-from pscnet.validation.score_run import without_nan
 
 #: World to method to the files of its seeds.
 Files = Mapping[str, Mapping[str, Sequence[str | Path]]]

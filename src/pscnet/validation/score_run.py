@@ -31,6 +31,7 @@ import xarray as xr
 from pscnet.grids import Grid
 from pscnet.sources.atomic import replacing
 from pscnet.validation import METHODS, PRODUCT, ScoreError, methods_of
+from pscnet.validation.document import without_nan
 from pscnet.validation.places import Places, place_scores, write_places
 from pscnet.validation.satellite import in_intervals, score_pairs
 from pscnet.validation.series import Block, read_blocks
@@ -217,15 +218,6 @@ def _write(document: dict[str, Any], scores_json: Path, scores_csv: Path) -> Non
             writer.writerows([table, method, score, value] for score, value in row.items())
     with replacing(scores_csv) as part:
         part.write_text(text.getvalue(), encoding="utf-8")
-
-
-def without_nan(value: Any) -> Any:
-    """``value`` with null for numbers that are not finite, which JSON cannot hold."""
-    if isinstance(value, dict):
-        return {key: without_nan(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [without_nan(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def format_tables(document: dict[str, Any]) -> str:
