@@ -28,8 +28,8 @@ FIGURES: dict[str, Caption] = {
     ),
     "satellite_classes": Caption(
         "Agreement with SMAP by season, overpass and class of land",
-        "Dots with 95 % intervals of the ubRMSD of the product, of optimal interpolation and of rescaled ERA5-Land, one "
-        "row for each season, overpass, class of wetness, of elevation and of land cover.",
+        "Dots with 95 % intervals of the ubRMSD of the product, of optimal interpolation and of rescaled ERA5-Land, "
+        "one row for each season, overpass, class of wetness, of elevation and of land cover.",
     ),
 }
 
