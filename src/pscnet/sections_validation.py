@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import Field, field_validator, model_validator
 
 from pscnet.grids import GridError, check_box
+from pscnet.lineage import ERA5_LAND, SMAP, lineage
 from pscnet.sections import Section
 
 
@@ -36,6 +37,17 @@ class Third(Section):
     )
     scale: float = Field(1.0, gt=0, description="Factor to m3 m-3, or of a relative unit (0.01 for percent).")
     hours: float = Field(12.0, gt=0, le=24, description="Farthest in time from an overpass that is compared [hour].")
+
+    @field_validator("made_of")
+    @classmethod
+    def _independent(cls, made_of: list[str]) -> list[str]:
+        shared = sorted(lineage(made_of) & {SMAP, ERA5_LAND})
+        if shared:
+            raise ValueError(
+                f"{', '.join(made_of)}: what is made of {' and '.join(shared)} stands in no triplet, because SMAP, "
+                "ERA5-Land or the product, which is made of both, are in each: name a product made of neither"
+            )
+        return made_of
 
 
 class Validation(Section):

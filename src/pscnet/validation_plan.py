@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from pscnet.config import Config
+from pscnet.timeaxis import month_bounds
 
 #: Source name of SMAP's 9 km product.
 ENHANCED = "smap_e"
@@ -76,3 +77,20 @@ class ValidationPlan:
     def land_cover(self) -> list[str]:
         """The raster of land cover, where one is named."""
         return [path for path in [self.config.validation.land_cover] if path]
+
+    # Triple collocation --------------------------------------------------------------------------------------------
+
+    @property
+    def third_files(self) -> list[str]:
+        """The independent products."""
+        return [one.path for one in self.config.validation.third]
+
+    def beside_two(self, pattern: str) -> list[str]:
+        """Files of the test months, where two independent products make a triplet with the product."""
+        return self.at(pattern, self.test_months) if len(self.config.validation.third) > 1 else []
+
+    @property
+    def period_bounds(self) -> list[str]:
+        """First instant of the period, and its end."""
+        months = self.config.months()
+        return [str(month_bounds(months[0])[0])[:16], str(month_bounds(months[-1])[1])[:16]]

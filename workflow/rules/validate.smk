@@ -38,3 +38,40 @@ rule validate_satellite:
         "Agreement with held-out SMAP"
     script:
         "../scripts/validate_satellite.py"
+
+
+rule validate_triple:
+    input:
+        code=code_of("validate_triple"),
+        smap=PLAN.at("build/{run}/smap/{month}.nc"),
+        coarse=PLAN.at("build/{run}/coarse/{month}.nc"),
+        products=PLAN.beside_two("results/{run}/product/sm_{run}_10km_3h_{month}.nc"),
+        fine_to_coarse=PLAN.weights("fine_to_coarse"),
+        third=PLAN.third_files,
+    output:
+        json="results/{run}/validation/triple.json",
+        csv="results/{run}/validation/triple.csv",
+        maps="results/{run}/validation/triple_maps.nc",
+    log:
+        "logs/validate_triple/{run}.log",
+    benchmark:
+        "runtimes/validate_triple/{run}.tsv"
+    conda:
+        "../../envs/pscnet.yaml"
+    threads: 1
+    resources:
+        mem_mb=8000,
+        runtime=60,
+    params:
+        run="{run}",
+        third=PLAN.section("validation")["third"],
+        split=PLAN.split_blocks,
+        buffer_days=PLAN.config.samples.buffer_days,
+        period=PLAN.period_bounds,
+        window_days=PLAN.config.samples.window_days,
+        draws=PLAN.config.validation.draws,
+        background=PLAN.background,
+    message:
+        "Triple collocation"
+    script:
+        "../scripts/validate_triple.py"
