@@ -1,7 +1,7 @@
 """Held-out SMAP: every test retrieval beside what the net and the references say without its overpass.
 
-File ``heldout.nc``, dimension ``pair``: ``time``, ``y``, ``x`` (coarse cell), ``smap`` and one variable a method
-[m3 m-3].
+File ``heldout.nc``, dimension ``pair``: ``time``, ``y``, ``x`` (coarse cell), ``smap``, its known noise ``smap_noise``,
+one variable a method and the standard deviation of the product's footprint mean, ``{product}_std`` [m3 m-3].
 """
 
 from __future__ import annotations
@@ -93,14 +93,17 @@ def write_heldout(
             here = water[np.searchsorted(water_stamps, part.times)]
             fields = {
                 PRODUCT: apply(conservative, part.soil_moisture)[0],
+                f"{PRODUCT}_std": np.sqrt(apply(conservative, part.uncertainty**2)[0]),
                 "era5_land": here,
                 "era5_land_rescaled": normaliser.matched(here),
                 INTERPOLATED: smoothed_smap(seen, normaliser.target_mean),
             } | {name: method.at_footprints(part.times, here, leave_out) for name, method in kriged.items()}
             for step, stamp in enumerate(part.times):
-                value = np.where(covered, retrievals.target(stamp)[0], np.nan)
+                value, noise = retrievals.target(stamp)
+                value = np.where(covered, value, np.nan)
                 y, x = np.nonzero(np.isfinite(value))
                 pairs = {"time": np.full(y.size, stamp, "M8[ns]"), "y": y, "x": x, "smap": value[y, x]}
+                pairs["smap_noise"] = noise[y, x]
                 pairs |= {name: field[step][y, x] for name, field in fields.items()}
                 for name, column in pairs.items():
                     rows.setdefault(name, []).append(column)
