@@ -2,8 +2,8 @@
 
 Against the truth (the simulated Plateau) every forecast is the product's value and standard deviation at 10 km.
 Held-out SMAP is a footprint's mean seen with noise: there the standard deviation is that of the footprint's mean, and
-the known noise variance of the retrieval is added. Every table comes by season, by the time since SMAP saw the place last and to
-its nearest look, and by predicted standard deviation.
+the known noise variance of the retrieval is added. Every table comes by season, by the time since SMAP saw the place
+last and to its nearest look, and by predicted standard deviation.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ SINCE = (0.0, 6.0, 12.0, 24.0, 48.0, 72.0, 120.0, np.inf)
 NEAREST = (0.0, 3.0, 6.0, 12.0, 24.0, 36.0, 60.0, np.inf)
 
 #: Class of places that SMAP does not see at all in the months that were read.
-NEVER = "no look in these months"
+NEVER = "no look"
 
 #: Edges of the classes of predicted standard deviation [m3 m-3].
 SIGMA = (0.0, 0.02, 0.025, 0.03, 0.035, 0.04, 0.05, 0.06, 0.08, np.inf)
