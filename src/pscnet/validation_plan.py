@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from pscnet.config import Config
 
 
@@ -22,9 +24,23 @@ class ValidationPlan:
     @property
     def validations(self) -> list[str]:
         """Names of the validations of this run, in the order in which a reader meets them."""
-        return []
+        return ["satellite"] + ["triple"] * bool(self.config.validation.third)
 
     @property
     def validation_files(self) -> list[str]:
         """What the validations deliver."""
         return [f"results/{self.run}/validation/{what}.{kind}" for what in self.validations for kind in ("json", "csv")]
+
+    # Satellite ---------------------------------------------------------------------------------------------------
+
+    @property
+    def gaps(self) -> dict[str, Any]:
+        """The artificial gaps of held-out overpasses, and for which of them they are computed."""
+        validation = self.config.validation
+        gaps = validation.gaps(self.config.samples.window_days)
+        return {"gaps_days": gaps, "gaps_share": validation.gaps_share, "gaps_seed": validation.gaps_seed}
+
+    @property
+    def withheld(self) -> list[dict[str, Any]]:
+        """The boxes of cells whose retrievals are held out."""
+        return [box.model_dump(mode="json") for box in self.config.samples.withheld]

@@ -179,7 +179,8 @@ MISTAKES = {
     "source: web": "source: 'twin', 'archive' or 'fetch' expected (found 'web')",
     "samples:": "samples: nothing stands below it; give it keys (window_days, buffer_days, ",
     "samples: 8": (
-        "samples: keys expected (window_days, buffer_days, causal, leave_out_hours, time_scales_days), found 8"
+        "samples: keys expected (window_days, buffer_days, causal, leave_out_hours, time_scales_days, "
+        "withheld), found 8"
     ),
     "predictors: swvl1": "predictors: a list expected: put it in brackets, [swvl1] (found 'swvl1')",
     "training: {device: gpu}": "training.device: auto, cpu, cuda or, of several GPUs, cuda:1 expected (found 'gpu')",

@@ -83,6 +83,7 @@ rule regrid_smap:
         coarse=PLAN.grids["coarse"],
         quality=PLAN.config.smap.quality,
         noise=PLAN.section("smap")["noise"],
+        withheld=PLAN.withheld,
     message:
         "SMAP of {wildcards.month}: retrievals on their own cells"
     script:

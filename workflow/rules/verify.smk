@@ -58,6 +58,7 @@ rule verify_heldout:
         split=PLAN.split_blocks,
         buffer_days=PLAN.config.samples.buffer_days,
         options=PLAN.section("downscale", without=["variance_factor", "systematic_std", "threads"]),
+        gaps=PLAN.gaps,
     message:
         "Held-out SMAP of the test split"
     script:

@@ -23,8 +23,10 @@ from pscnet.validation import METHODS, PRODUCT, ScoreError, methods_of
 from pscnet.validation.blocks import block_starts
 from pscnet.validation.document import Column, Document, Row, ScoreTable
 from pscnet.validation.lattice import lattice, said
+from pscnet.validation.leakage import require_unseen_pairs
+from pscnet.validation.presence import require_months
 from pscnet.validation.resampling import block_of, draw_cell_means, draw_pooled, draw_weights, interval_of
-from pscnet.validation.satellite import grouped
+from pscnet.validation.satellite import grouped, own_overpass
 from pscnet.validation.series import Block, matched_months, read_blocks, read_region
 from pscnet.validation.truth import MINIMUM_OF_HOUR
 
@@ -195,6 +197,8 @@ def validate_hours(
         When the files do not belong together, or nothing can be scored.
     """
     months = matched_months(products, references, truths)
+    require_months(products, test_intervals, "the product", "product_month")
+    require_unseen_pairs(heldout, test_intervals)
     region = read_region(static, fine)
     with xr.open_dataset(months[0][1]) as first:
         names = methods_of(first.variables, months[0][1], product=False)
@@ -312,8 +316,9 @@ def _heldout_table(
     path: Path, intervals: Intervals, draws: int, block_days: int, hours: Sequence[Mapping[str, float]]
 ) -> ScoreTable:
     """Agreement with held-out SMAP by stamp of the day, pooled over cells and days."""
-    with xr.open_dataset(path) as pairs:
-        methods = methods_of(pairs.variables, path, product=True)
+    with xr.open_dataset(path) as file:
+        methods = methods_of(file.variables, path, product=True)
+        pairs = own_overpass(file)
         times = pairs["time"].values.astype("M8[ns]")
         smap = pairs["smap"].values.astype(float)
         fields = {method: pairs[method].values.astype(float) for method in methods}

@@ -13,6 +13,7 @@ from pscnet.grids import Grid
 from pscnet.timeaxis import STEP_HOURS
 from pscnet.validation import PRODUCT, ScoreError, methods_of
 from pscnet.validation.lattice import lattice
+from pscnet.validation.presence import require_months
 from pscnet.validation.satellite import in_intervals
 from pscnet.validation.series import Block, matched_months, read_blocks, read_region
 
@@ -94,6 +95,7 @@ def read_sampled(
         When the files do not belong together, or hold nothing on test days.
     """
     months = matched_months(products, references, truths)
+    require_months(products, test_intervals, "the product", "product_month")
     region = read_region(static, fine)
     rows, columns = lattice(region, most_cells)
     with xr.open_dataset(months[0][1]) as first:

@@ -32,8 +32,10 @@ from pscnet.grids import Grid
 from pscnet.sources.atomic import replacing
 from pscnet.validation import METHODS, PRODUCT, ScoreError, methods_of
 from pscnet.validation.document import without_nan
+from pscnet.validation.leakage import require_unseen_pairs
 from pscnet.validation.places import Places, place_scores, write_places
-from pscnet.validation.satellite import in_intervals, score_pairs
+from pscnet.validation.presence import require_months
+from pscnet.validation.satellite import in_intervals, own_overpass, score_pairs
 from pscnet.validation.series import Block, matched_months, read_blocks, read_region
 from pscnet.validation.targets import make_targets
 from pscnet.validation.truth import TruthScores
@@ -99,10 +101,14 @@ def score_run(
     Raises
     ------
     ScoreError
+        Also when a month is missing, or the net has seen the test days.
     """
     months = matched_months(products, references, truths)
+    require_unseen_pairs(heldout, test_intervals)
     intervals = [(np.datetime64(start, "ns"), np.datetime64(end, "ns")) for start, end in test_intervals]
     satellite, pair_counts = score_pairs(heldout, intervals)
+    require_months(products, test_intervals, "the product", "product_month")
+    require_months(references, test_intervals, "the reference fields", "verify_references")
     region = read_region(static, fine)
     chosen = Places.choose(fine, region, places)
     with xr.open_dataset(months[0][1]) as first:
@@ -114,7 +120,7 @@ def score_run(
             _count_coverage(coverage, block, region)
             _score_block(block, region, in_intervals(block.times, intervals), truth_scores, chosen)
     with xr.open_dataset(heldout) as pairs:
-        series = chosen.dataset(pairs, coarse)
+        series = chosen.dataset(own_overpass(pairs), coarse)
     document = _document(run, test_intervals, satellite, pair_counts, coverage, truth_scores)
     document["places"] = place_scores(series)
     write_places(series, places_nc)

@@ -38,7 +38,7 @@ NEVER = "no look"
 SIGMA = (0.0, 0.02, 0.025, 0.03, 0.035, 0.04, 0.05, 0.06, 0.08, np.inf)
 
 #: Names of the held-out file's standard deviation of the footprint's mean, and of the retrieval's noise.
-HELD_OUT_STD, SMAP_NOISE = f"{PRODUCT}_std", "smap_noise"
+HELD_OUT_STD, SMAP_NOISE = f"{PRODUCT}_std", "noise"
 
 #: Groupings of every table: heading and names of the classes.
 GROUPINGS: dict[str, tuple[str, list[str]]] = {
