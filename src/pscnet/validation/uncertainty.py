@@ -19,7 +19,9 @@ from pscnet.validation import PRODUCT
 from pscnet.validation.blocks import block_starts
 from pscnet.validation.document import Document, Row, ScoreTable
 from pscnet.validation.lattice import lattice, said
+from pscnet.validation.leakage import require_unseen_pairs
 from pscnet.validation.observed import Looks, coarse_cell
+from pscnet.validation.presence import require_months
 from pscnet.validation.reliability import COLUMNS, PIT_BINS, Reliability, class_names, classes_of
 from pscnet.validation.resampling import block_of, draw_weights
 from pscnet.validation.seasons import SEASONS, season_of
@@ -96,6 +98,8 @@ def validate_uncertainty(
     ScoreError
         When the files do not belong together.
     """
+    require_months(products, test_intervals, "the product", "product_month")
+    require_unseen_pairs(heldout, test_intervals)
     starts = block_starts(test_intervals, block_days)
     weights = draw_weights(starts.size, draws, 0)
     looks = Looks(smap)
@@ -120,7 +124,8 @@ def validate_uncertainty(
         )
     else:
         note = (
-            "Predicted without the overpass; sigma of the footprint's mean and the retrieval's known noise, in squares."
+            "Predicted without the overpass; sigma of the footprint's mean and the retrieval's known noise, in squares. "
+            "Times since and to SMAP's looks also of artificial gaps, in which retrievals around are hidden."
         )
         _add(document, "heldout", "Against held-out SMAP, 36 km", pairs, weights, note)
     document.note = " ".join(notes)
@@ -138,8 +143,9 @@ def _update(
     block: np.ndarray,
     season: np.ndarray,
     hours: tuple[np.ndarray, np.ndarray],
+    wanted: Sequence[str] | None = None,
 ) -> None:
-    """Add forecasts (mean, sigma, truth), each (n,), to every grouping."""
+    """Add forecasts (mean, sigma, truth), each (n,), to the ``wanted`` groupings, by default all."""
     groups = {
         "all": np.zeros(block.shape, dtype=int),
         "season": season,
@@ -147,8 +153,8 @@ def _update(
         "nearest": _timed(hours[1], NEAREST),
         "sigma": classes_of(forecast[1], SIGMA),
     }
-    for name, group in groups.items():
-        made[name].update(*forecast, block, group)
+    for name in wanted or groups:
+        made[name].update(*forecast, block, groups[name])
 
 
 def _timed(hours: np.ndarray, edges: Sequence[float]) -> np.ndarray:
@@ -199,10 +205,16 @@ def _against_heldout(
         times = pairs["time"].values.astype("M8[ns]")
         mean, smap = (pairs[name].values.astype(float) for name in (PRODUCT, "smap"))
         sigma = np.hypot(pairs[HELD_OUT_STD].values, pairs[SMAP_NOISE].values).astype(float)
-        y, x = pairs["y"].values, pairs["x"].values
+        cell = pairs["y"].values * looks.columns + pairs["x"].values
+        hidden = pairs["hidden_days"].values if "hidden_days" in pairs else np.zeros(times.size)
     made = _open(starts.size)
-    hours = looks.hours_of_pairs(times, y * looks.columns + x, leave_out_hours)
-    _update(made, (mean, sigma, smap), block_of(times, starts, intervals), season_of(times), hours)
+    for days in np.unique(hidden):
+        here = hidden == days
+        hours = looks.hours_of_pairs(times[here], cell[here], max(leave_out_hours, 24.0 * float(days)))
+        block, season = block_of(times[here], starts, intervals), season_of(times[here])
+        # A longer gap shows longer times since a look, and nothing else.
+        wanted = None if days == 0 else ("since", "nearest")
+        _update(made, (mean[here], sigma[here], smap[here]), block, season, hours, wanted)
     return made
 
 
