@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from pscnet.config import Config
@@ -24,12 +25,18 @@ class ValidationPlan:
     @property
     def validations(self) -> list[str]:
         """Names of the validations of this run, in the order in which a reader meets them."""
-        return ["satellite"] + ["triple"] * bool(self.config.validation.third)
+        third = ["triple"] * bool(self.config.validation.third)
+        return ["satellite", "hours", "dynamics", "uncertainty", *third]
 
     @property
     def validation_files(self) -> list[str]:
         """What the validations deliver."""
         return [f"results/{self.run}/validation/{what}.{kind}" for what in self.validations for kind in ("json", "csv")]
+
+    @property
+    def block_days(self) -> int:
+        """Length of the blocks of time that bootstraps draw [day]: no shorter than a sample's reach."""
+        return max(5, math.ceil(self.config.samples.window_days))
 
     # Satellite ---------------------------------------------------------------------------------------------------
 

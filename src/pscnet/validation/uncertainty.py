@@ -124,7 +124,7 @@ def validate_uncertainty(
         )
     else:
         note = (
-            "Predicted without the overpass; sigma of the footprint's mean and the retrieval's known noise, in squares. "
+            "Predicted without the overpass; sigma of the footprint's mean and the retrieval's known noise in squares. "
             "Times since and to SMAP's looks also of artificial gaps, in which retrievals around are hidden."
         )
         _add(document, "heldout", "Against held-out SMAP, 36 km", pairs, weights, note)
