@@ -12,10 +12,11 @@ source is given):
   crossing of half of the rise on the way up to it, between steps along a line; negative where the rise came before the
   rain. Defined where the rise is at least 0.01 m3 m-3.
 - **Dry-down**: from the first dry step after the event's rain to the next wet step or to 12 days, in whole days, where
-  it has at least ``drydown_days`` of them and begins within 96 hours from the event's start. Within it
-  theta = a exp(-t / tau) + b, as Shellito et al. 2016, Geophysical Research Letters 43, 8068, and McColl et al. 2017,
-  Geophysical Research Letters 44, 3682, fit it. A fit fails where the series does not fall (a <= 0), tau lies at an end
-  of 0.25 to 40 days, or the curve explains less than half of the variance.
+  it has at least ``drydown_days`` of them and begins within 96 hours from the event's start. From the series' own
+  maximum in the first day of it on, in whole days, theta = a exp(-t / tau) + b is fitted, as Shellito et al. 2016,
+  Geophysical Research Letters 43, 8068, and McColl et al. 2017, Geophysical Research Letters 44, 3682, do. A fit fails
+  where the series does not fall (a <= 0), tau lies at an end of 0.25 to 40 days, or the curve explains less than half
+  of the variance.
 """
 
 from __future__ import annotations
@@ -38,6 +39,9 @@ LEAST_RISE = 0.01
 
 #: A dry-down begins at most this many steps after its event's start, and is followed for at most so many.
 LATEST_DRY, LONGEST_DRY = 4 * STEPS_PER_DAY, 12 * STEPS_PER_DAY
+
+#: Steps of a dry-down in which a series that answers late may still rise.
+STILL_RISING = STEPS_PER_DAY
 
 #: Time constants that are tried [day]; one at either end is none.
 TAUS = np.geomspace(0.25, 40.0, 120)
@@ -189,9 +193,15 @@ def dry_downs(field: np.ndarray, events: Events) -> tuple[np.ndarray, np.ndarray
     longest = int(events.dry_steps[some].max())
     moved = Events(events.dry_start, *(getattr(events, n) for n in ("cell", "rain", "dry_start", "dry_steps")))[some]
     values = windows(field, moved, 0, longest).astype(float)
-    inside = np.arange(longest) < moved.dry_steps[:, None]
+    step = np.arange(longest)
+    inside = step < moved.dry_steps[:, None]
     whole = (np.isfinite(values) | ~inside).all(axis=1)
-    made = fit_exponential(np.where(inside, values, np.nan)[whole])
+    if not whole.any():
+        return tau, fit
+    values, length = values[whole], moved.dry_steps[whole]
+    peak = values[:, :STILL_RISING].argmax(axis=1)
+    end = peak + (length - peak) // STEPS_PER_DAY * STEPS_PER_DAY
+    made = fit_exponential(np.where((step >= peak[:, None]) & (step < end[:, None]), values, np.nan))
     fit[some[whole]] = np.isfinite(made)
     tau[some[whole]] = made
     return tau, fit
