@@ -17,7 +17,7 @@ from scipy.stats import t as student
 
 from pscnet.scores import CONSTANT, DETAIL_FLOOR, MINIMUM_STEPS, PairMoments
 from pscnet.validation.blocks import BlockMoments
-from pscnet.validation.truth import MINIMUM_OF_HOUR, Parts
+from pscnet.validation.truth import MINIMUM_OF_HOUR, Parts, hour_changes
 
 #: Draws at a time: their moments of 64 x 64 cells stay in a processor's cache.
 _CHUNK = 16
@@ -104,7 +104,7 @@ def _cell_scores(parts: Mapping[str, _Sums], weights: np.ndarray) -> dict[str, n
     """The scores (draw,) that are means over cells, and those of detail within coarse cells."""
     temporal_r, ubrmse = parts["levels"].cell_means(weights, MINIMUM_STEPS)
     overpass_r, overpass_ubrmse = parts["overpass"].cell_means(weights, MINIMUM_OF_HOUR)
-    return {
+    scores = {
         "temporal_r": temporal_r,
         "ubrmse": ubrmse,
         "change_r": parts["changes"].cell_means(weights, MINIMUM_STEPS)[0],
@@ -113,6 +113,7 @@ def _cell_scores(parts: Mapping[str, _Sums], weights: np.ndarray) -> dict[str, n
         **{f"subpixel_r{kind}": r for kind, r in parts["plain"].detail(weights).items()},
         **{f"subpixel_r_beyond{kind}": r for kind, r in parts["beyond"].detail(weights).items()},
     }
+    return scores | hour_changes(scores)
 
 
 class _Sums:
