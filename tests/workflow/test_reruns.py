@@ -10,6 +10,9 @@ from tests.conftest import planned
 
 pytestmark = pytest.mark.slow
 
+#: Validations that read the product of the one test month.
+OF_THE_PRODUCT = {"validate_hours": 1, "validate_dynamics": 1, "validate_uncertainty": 1}
+
 #: What follows a new checkpoint: three months and the one test month.
 AFTER_TRAINING = {
     "downscale_month": 3,
@@ -18,6 +21,7 @@ AFTER_TRAINING = {
     "verify_heldout": 1,
     "verify_scores": 1,
     "report_page": 1,
+    **OF_THE_PRODUCT,
 }
 
 
@@ -56,6 +60,7 @@ def test_touched_files_rerun_nothing(tiny_run):
             "verify_product": 3,
             "verify_scores": 1,
             "report_page": 1,
+            **OF_THE_PRODUCT,
         },
         # The kriged innovation is input of the net too.
         "src/pscnet/baselines/kriging.py": {
@@ -67,7 +72,8 @@ def test_touched_files_rerun_nothing(tiny_run):
         },
         "src/pscnet/nets/registry.py": {"train_model": 1} | AFTER_TRAINING,
         "src/pscnet/explain/importance.py": {},
-        "src/pscnet/validation/blocks.py": {},
+        "src/pscnet/validation/blocks.py": OF_THE_PRODUCT,
+        "src/pscnet/validation/events.py": {"validate_dynamics": 1},
         "src/pscnet/validation/places.py": {"verify_scores": 1, "report_page": 1},
         "workflow/scripts/report_page.py": {"report_page": 1},
     }.items(),

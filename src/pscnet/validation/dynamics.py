@@ -306,8 +306,8 @@ def _add_spectra(document: Document, series: Sampled, in_space: Spectra | None, 
     if series.truth is not None and (in_time or in_space):
         rows = [_resolution_row(name, in_time, in_space, weights) for name in series.methods]
         note = (
-            "Empty where a spectrum stays above half of the truth's to its finest scale; the longest scale where it is "
-            "below at all. Intervals in space only."
+            "Empty where a spectrum stays above half of the truth's to its finest scale; the spectrum's longest scale "
+            "where it is below throughout. Intervals in space only."
         )
         document.tables.append(ScoreTable("resolution", "Effective resolution", RESOLUTION, rows, note))
     return notes
