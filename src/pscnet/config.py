@@ -296,7 +296,8 @@ class Training(Section):
         "auto", description="Fine cells a side of a training tile; auto: the whole region up to 400, else tiles of 400."
     )
     sampling: Literal["even", "plain"] = Field(
-        "even", description="even: every calendar month equally often; plain: every overpass once an epoch."
+        "even",
+        description="even: every calendar month equally often; plain: every overpass once an epoch (trees: plain).",
     )
     loss: Literal["separate", "joint", "huber"] = Field(
         "separate",
