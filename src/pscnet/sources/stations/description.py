@@ -217,5 +217,3 @@ def _fault(item: dict) -> str:  # type: ignore[type-arg]
         return f"{place}: an unknown key"
     message = item["msg"].removeprefix("Value error, ")
     return f"{place}: {message}" if place else message
-
-
