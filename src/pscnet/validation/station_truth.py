@@ -1,15 +1,14 @@
 """On the simulated Plateau: do scores at stations say what scores against the truth of the same cells say?
 
 A station stands for its cell only roughly, so its scores are worse than those against the truth, by as much as the
-station errs itself. With an error e of the station that is independent of that of the method:
+station errs itself. With an error of the station that is independent of that of the method:
 
-    R(method, station)        = R(method, truth) R(station, truth)                      [Spearman 1904, doi:10.2307/1412159]
+    R(method, station)        = R(method, truth) R(station, truth)          [Spearman 1904, doi:10.2307/1412159]
     ubRMSD(method, station)^2 = ubRMSD(method, truth)^2 + ubRMSD(station, truth)^2
-    bias(method, station)     = bias(method, truth) - bias(station, truth)
 
-The first two hold in the mean over stations (gains above and below 1), the third exactly. What a station sees is compared
-with what these expect; the difference between the product and each other method likewise. They agree when 0 lies in
-the 95 % interval, over stations, of seen minus expected. The control has the truth shifted in time, and must not agree.
+They hold in the mean over stations, where gains above and below 1 cancel. What stations see is compared with what these
+expect; the difference between the product and each other method likewise. They agree when 0 lies in the 95 % interval,
+over stations, of seen minus expected. The control has the truth shifted in time, and must not agree.
 """
 
 from __future__ import annotations
@@ -58,10 +57,11 @@ def truth_check(pairs: Pairs, truth: np.ndarray, rules: Rules) -> ScoreTable:
     shifted = np.roll(truth, SHIFT_DAYS * STEPS_PER_DAY, axis=1)
     rows += [row for row in _rows(pairs, shifted, rules, f", {CONTROL}") if "minus" not in row.label]
     note = (
-        "Scores at stations beside those against the simulated truth at the same cells and stamps, means over stations. "
-        "A station's own error lowers R and raises ubRMSD; expected is what the truth's scores become with it: "
-        "R(truth) R(station, truth), and the root of ubRMSD(truth)^2 + ubRMSD(station, truth)^2. They agree when 0 lies "
-        "in the 95 % interval over stations of seen minus expected. The rows of the control must not agree."
+        "Scores at stations beside those against the simulated truth at the same cells and stamps, means over "
+        "stations. A station's own error lowers R and raises ubRMSD; expected is what the truth's scores become with "
+        "it: R(truth) R(station, truth), and the root of ubRMSD(truth)^2 + ubRMSD(station, truth)^2. They agree when 0 "
+        "lies in the 95 % interval over stations of seen minus expected; one in twenty misses by chance. The rows of "
+        "the control must not agree."
     )
     return ScoreTable("truth_check", "In-situ scores against scores with the truth", COLUMNS, rows, note)
 

@@ -1,4 +1,4 @@
-"""Scores at stations: product, reference fields and SMAP's own retrievals beside what sensors in the ground measured."""
+"""Scores at stations: product, reference fields and SMAP's own retrievals beside what sensors in the ground report."""
 
 from __future__ import annotations
 
