@@ -13,6 +13,7 @@ import xarray as xr
 
 from pscnet.grids import Grid
 from pscnet.sources.atomic import replacing
+from pscnet.sources.stations import reasons_of
 from pscnet.timeaxis import STEPS_PER_DAY
 from pscnet.validation import PRODUCT
 from pscnet.validation.blocks import BLOCK_DAYS, block_starts
@@ -100,7 +101,11 @@ def validate_stations(
 
 
 def make_document(matched: Match, rules: Rules, min_retrievals: int, left_out: Sequence[dict[str, str]]) -> Document:
-    """All tables, and the data of the figures."""
+    """All tables, and the data of the figures; a note alone where no sensor is of use."""
+    if not matched.name:
+        reasons = reasons_of(entry["reason"] for entry in left_out)
+        note = f"No sensor is of use, so there are no scores at stations. Left out: {reasons}."
+        return Document("stations", _TITLE, note, [], {"stations": [], "left_out": list(left_out), "series": {}})
     pairs = Pairs.of(matched)
     days = pairs.daily()
     passes = Pairs.of(matched, {RETRIEVALS: matched.smap})
@@ -238,6 +243,7 @@ def write_series(matched: Match, path: str | Path) -> None:
     made["common"] = (
         ("sensor", "time"), matched.common.astype("i1"), {"long_name": "1: unfrozen, all methods have a value"}
     )  # fmt: skip
-    encoding = {name: {"zlib": True, "complevel": 1} for name in made.data_vars}
+    # A variable without any value cannot be compressed.
+    encoding = {name: {"zlib": True, "complevel": 1} for name in made.data_vars if made.sizes["sensor"]}
     with replacing(path) as part:
         made.to_netcdf(part, engine="netcdf4", encoding=encoding)

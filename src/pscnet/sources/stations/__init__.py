@@ -6,6 +6,8 @@ disappears in silence.
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -123,3 +125,9 @@ def good_values(times: np.ndarray, values: np.ndarray, limits: tuple[float, floa
     keep = np.isfinite(values) & ~np.isnat(times) & (values >= limits[0]) & (values <= limits[1])
     times, first = np.unique(times[keep], return_index=True)
     return times, values[keep][first]
+
+
+def reasons_of(reasons: Iterable[str]) -> str:
+    """The most frequent reasons, each with its count."""
+    counts = Counter(reason.split(":")[0] for reason in reasons)
+    return "; ".join(f"{reason} ({count})" for reason, count in counts.most_common(5)) or "no soil moisture file"

@@ -33,7 +33,7 @@ import xarray as xr
 from pscnet.grids import Grid
 from pscnet.sources import complaint
 from pscnet.sources.atomic import replacing
-from pscnet.sources.stations import LeftOut, Sensor, Wanted
+from pscnet.sources.stations import LeftOut, Sensor, Wanted, reasons_of
 from pscnet.sources.stations.holdings import is_description
 from pscnet.sources.stations.ismn_archive import read_ismn
 from pscnet.sources.stations.tables import read_tables
@@ -70,7 +70,8 @@ def write_sensors(
     Raises
     ------
     SourceError
-        A source cannot be read, or no sensor is left; the message says why.
+        A source is not there or cannot be read. Sources without any sensor of use make an empty file, whose reasons
+        are told.
     """
     with xr.open_dataset(static) as fields:
         region = fields["region"].transpose("lat", "lon").values == 1
@@ -83,15 +84,6 @@ def write_sensors(
     sensors, left = read_all(sources, wanted)
     made = sensor_dataset(sensors, left, stamps)
     _tell(made, left)
-    if not made.sizes["sensor"]:
-        reasons = Counter(entry.reason.split(":")[0] for entry in left)
-        shown = "; ".join(f"{reason} ({count})" for reason, count in reasons.most_common(5)) or "no soil moisture file"
-        raise complaint(
-            ", ".join(map(str, sources)),
-            f"sensors with good values in the region, 0 to {deepest:g} m deep, from {months[0]} to {months[-1]}",
-            f"none; left out: {shown}",
-            "add stations of the region, or take the key stations out of the configuration",
-        )
     with replacing(output) as part:
         made.to_netcdf(part, engine="netcdf4")
 
@@ -165,7 +157,9 @@ def nearest_values(times: np.ndarray, values: np.ndarray, stamps: np.ndarray) ->
 
 def _tell(made: xr.Dataset, left: Sequence[LeftOut]) -> None:
     networks = Counter(made["network"].values.tolist())
-    shown = ", ".join(f"{network} {count}" for network, count in sorted(networks.items())) or "none"
-    logger.info("Sensors of use: %s", shown)
+    shown = ", ".join(f"{network} {count}" for network, count in sorted(networks.items()))
+    logger.info("Sensors of use: %s", shown or "none")
     for entry in left:
         logger.info("Left out: %s: %s", entry.what, entry.reason)
+    if not networks:
+        logger.warning("No sensor is of use: %s", reasons_of(entry.reason for entry in left))
