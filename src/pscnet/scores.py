@@ -12,6 +12,8 @@ R                cov(x, y) / (std(x) std(y)); NaN where either side is constant 
 bias             mean(x) - mean(y)                                                                    of x
 RMSD             sqrt(mean((x - y)^2))                                                                of x
 ubRMSD           sqrt(RMSD^2 - bias^2), that is std(x - y)                                            of x
+KGE              1 - sqrt((R - 1)^2 + (a - 1)^2 + (b - 1)^2), a = std(x)/std(y), b = mean(x)/mean(y)  1
+KGE, modified    the same with a = (std(x)/mean(x)) / (std(y)/mean(y))                                1
 CRPS             Gneiting and Raftery 2007, JASA 102, 359, eq. 21 (Gaussian)                          of x
 ===============  ===================================================================================  ==============
 
@@ -157,6 +159,20 @@ class PairMoments:
     def rmsd(self, minimum: int = 1) -> np.ndarray:
         """Root mean square difference."""
         return self._enough(np.hypot(self.mean_x - self.mean_y, self.ubrmsd(1)), minimum)
+
+    def kge(self, minimum: int = 2, modified: bool = False) -> np.ndarray:
+        """Kling-Gupta efficiency; 1 is perfect, the mean of y alone would have 1 - sqrt(2).
+
+        NaN wherever R is, and where the ratio of means is not defined (a mean of y, or modified of x, that is zero).
+
+        Source: Gupta et al. 2009, Journal of Hydrology 377, 80, eq. 9 and 10; ``modified``: Kling, Fuchs and Paulin
+        2012, Journal of Hydrology 424-425, 264, with the ratio of coefficients of variation.
+        """
+        with np.errstate(invalid="ignore", divide="ignore"):
+            spread, level = np.sqrt(self.sxx / self.syy), self.mean_x / self.mean_y
+            ratio = spread / level if modified else spread
+            score = 1.0 - np.sqrt((self.r(minimum) - 1.0) ** 2 + (ratio - 1.0) ** 2 + (level - 1.0) ** 2)
+        return np.where(np.isfinite(score), score, np.nan)
 
     def _enough(self, score: np.ndarray, minimum: int) -> np.ndarray:
         return np.where(self.n >= max(minimum, 1), score, np.nan)

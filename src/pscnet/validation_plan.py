@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from pscnet import provenance
 from pscnet.config import Config
 
 
@@ -22,9 +25,31 @@ class ValidationPlan:
     @property
     def validations(self) -> list[str]:
         """Names of the validations of this run, in the order in which a reader meets them."""
-        return []
+        return ["stations"] if self.station_sources else []
 
     @property
     def validation_files(self) -> list[str]:
         """What the validations deliver."""
         return [f"results/{self.run}/validation/{what}.{kind}" for what in self.validations for kind in ("json", "csv")]
+
+    # Stations ------------------------------------------------------------------------------------------------------
+
+    @property
+    def station_sources(self) -> list[str]:
+        """Where stations come from: on the simulated Plateau its own, else what the configuration names."""
+        named = self.config.stations or []
+        return [f"build/{self.run}/twin/raw/ismn"] if self.twin else [named] if isinstance(named, str) else list(named)
+
+    @property
+    def simulated_stations(self) -> list[str]:
+        """The listing of the twin's station files, which stands in their place; nothing elsewhere."""
+        return [f"build/{self.run}/twin/stations.json"] if self.twin else []
+
+    def stations_digest(self) -> str:
+        """Digest of names and contents of the station files that the configuration names: the same for touched ones."""
+        if self.twin or not self.station_sources:
+            return ""
+        from pscnet.sources.stations.holdings import contents  # only here: other runs need no reader
+
+        found = contents(self.station_sources, Path(f"build/{self.run}/stations_index.json"))
+        return provenance.digest({"files": found})

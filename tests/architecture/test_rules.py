@@ -151,7 +151,7 @@ PACKAGES = {
 }
 
 #: Packages that the code can do without, as it says where it imports them.
-OPTIONAL = {"xesmf", "ismn"}
+OPTIONAL = {"xesmf"}
 
 
 def libraries(name: str) -> set[str]:

@@ -17,6 +17,7 @@ AFTER_TRAINING = {
     "verify_product": 3,
     "verify_heldout": 1,
     "verify_scores": 1,
+    "validate_stations": 1,
     "report_page": 1,
 }
 
@@ -55,6 +56,7 @@ def test_touched_files_rerun_nothing(tiny_run):
             "product_month": 3,
             "verify_product": 3,
             "verify_scores": 1,
+            "validate_stations": 1,
             "report_page": 1,
         },
         # The kriged innovation is input of the net too.
@@ -67,7 +69,8 @@ def test_touched_files_rerun_nothing(tiny_run):
         },
         "src/pscnet/nets/registry.py": {"train_model": 1} | AFTER_TRAINING,
         "src/pscnet/explain/importance.py": {},
-        "src/pscnet/validation/blocks.py": {},
+        "src/pscnet/validation/blocks.py": {"validate_stations": 1},
+        "src/pscnet/sources/stations/tables.py": {"validate_sensors": 1, "validate_stations": 1},
         "src/pscnet/validation/places.py": {"verify_scores": 1, "report_page": 1},
         "workflow/scripts/report_page.py": {"report_page": 1},
     }.items(),
@@ -131,6 +134,8 @@ def test_a_new_month_runs_its_own_jobs_and_neither_training_nor_old_months(tiny_
         "verify_references": 1,
         "verify_heldout": 1,
         "verify_scores": 1,
+        "validate_sensors": 1,
+        "validate_stations": 1,
         "report_page": 1,
     }
 

@@ -8,7 +8,7 @@ draws taken few at a time: twenty times faster than :class:`pscnet.scores.PairMo
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 
 import numpy as np
@@ -57,6 +57,40 @@ def draw_scores(blocks: BlockMoments, weights: np.ndarray) -> dict[str, np.ndarr
     sums = {name: weights @ values for name, values in blocks.calibration.items()}
     n = sums.pop("n", np.zeros(len(weights)))
     return drawn | {name: np.where(n > 0, total / np.maximum(n, 1.0), np.nan) for name, total in sums.items()}
+
+
+def draw_cell_means(moments: PairMoments, weights: np.ndarray, minimum: int) -> tuple[np.ndarray, np.ndarray]:
+    """Means over cells of R and of ubRMSD of many draws, each (draw,), of moments (block, cell).
+
+    Parameters
+    ----------
+    weights : ndarray (draw, block)
+    minimum : int
+        Fewest pairs of a cell that takes part.
+    """
+    sums = _Sums(moments)
+    chunks = [sums.cell_means(weights[first : first + _CHUNK], minimum) for first in range(0, len(weights), _CHUNK)]
+    r, error = (np.concatenate(part) for part in zip(*chunks, strict=True))
+    return r, error
+
+
+def draw_pooled(moments: PairMoments, weights: np.ndarray) -> PairMoments:
+    """Moments (draw,) of all pairs of moments (block,), of which each block takes part ``weights`` (draw, block)."""
+    return _weighted(moments, weights)
+
+
+def block_of(times: np.ndarray, starts: np.ndarray, intervals: Sequence[tuple[object, object]]) -> np.ndarray:
+    """Number of the block of each time; -1 outside the half-open intervals.
+
+    Parameters
+    ----------
+    times : datetime64 (time,)
+    starts : datetime64 (block,)
+        See :func:`pscnet.validation.blocks.block_starts`.
+    """
+    times = np.asarray(times).astype("M8[ns]")
+    inside = [(times >= np.datetime64(first, "ns")) & (times < np.datetime64(end, "ns")) for first, end in intervals]
+    return np.where(np.logical_or.reduce(inside), np.searchsorted(starts, times, side="right") - 1, -1)
 
 
 def _weighted(moments: PairMoments, weights: np.ndarray) -> PairMoments:
