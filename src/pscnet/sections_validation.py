@@ -48,6 +48,26 @@ class Third(Section):
     hours: float = Field(12.0, gt=0, le=24, description="Farthest in time from an overpass that is compared [hour].")
 
 
+class StationsValidation(Section):
+    """How the product is judged at stations."""
+
+    deepest: float = Field(
+        0.05, gt=0, le=0.3, description="Lower end of the layer whose sensors are used [m]; SMAP sees the top 0.05."
+    )
+    min_stamps: int = Field(
+        120,
+        ge=16,
+        description="Fewest common 3-hourly stamps of a station's scores; daily means need an eighth of it. Below it "
+        "the count is shown and no score.",
+    )
+    min_retrievals: int = Field(
+        10, ge=5, description="Fewest SMAP retrievals at a station for scores on the stamps of the overpasses."
+    )
+    anomaly_days: float = Field(
+        35, gt=1, le=366, description="Window of the moving mean that anomalies are departures from [day]."
+    )
+
+
 class Validation(Section):
     """How the product is judged."""
 
@@ -55,6 +75,7 @@ class Validation(Section):
     cells: int = Field(
         2500, ge=100, description="Most cells of series, events and bootstraps; of larger regions a regular lattice."
     )
+    stations: StationsValidation = Field(StationsValidation(), description="In-situ stations.")
     dynamics: Dynamics = Field(Dynamics(), description="Events of the temporal dynamics.")
     gaps_days: list[float] = Field(
         [1.0, 3.0, 6.0],
@@ -95,3 +116,14 @@ class Validation(Section):
     def gaps(self, window_days: float) -> list[float]:
         """The gaps that leave some of the window."""
         return [gap for gap in self.gaps_days if gap < window_days]
+
+
+def station_sources(value: Any) -> str | list[str]:
+    """The key ``stations``: a path or several."""
+    paths = value if isinstance(value, list) else [value]
+    if not paths or not all(isinstance(path, str) and path.strip() for path in paths):
+        raise ValueError(
+            "a path expected (folder or zip of ISMN, or a description of tables), or a list of paths, such as "
+            f"[/data/ismn.zip, naqu.yaml] (found {value!r})"
+        )
+    return value

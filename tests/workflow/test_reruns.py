@@ -20,6 +20,7 @@ AFTER_TRAINING = {
     "verify_product": 3,
     "verify_heldout": 1,
     "verify_scores": 1,
+    "validate_stations": 1,
     "report_page": 1,
     **OF_THE_PRODUCT,
 }
@@ -59,6 +60,7 @@ def test_touched_files_rerun_nothing(tiny_run):
             "product_month": 3,
             "verify_product": 3,
             "verify_scores": 1,
+            "validate_stations": 1,
             "report_page": 1,
             **OF_THE_PRODUCT,
         },
@@ -72,8 +74,9 @@ def test_touched_files_rerun_nothing(tiny_run):
         },
         "src/pscnet/nets/registry.py": {"train_model": 1} | AFTER_TRAINING,
         "src/pscnet/explain/importance.py": {},
-        "src/pscnet/validation/blocks.py": OF_THE_PRODUCT,
+        "src/pscnet/validation/blocks.py": {"validate_stations": 1} | OF_THE_PRODUCT,
         "src/pscnet/validation/events.py": {"validate_dynamics": 1},
+        "src/pscnet/sources/stations/tables.py": {"validate_sensors": 1, "validate_stations": 1},
         "src/pscnet/validation/places.py": {"verify_scores": 1, "report_page": 1},
         "workflow/scripts/report_page.py": {"report_page": 1},
     }.items(),
@@ -137,6 +140,8 @@ def test_a_new_month_runs_its_own_jobs_and_neither_training_nor_old_months(tiny_
         "verify_references": 1,
         "verify_heldout": 1,
         "verify_scores": 1,
+        "validate_sensors": 1,
+        "validate_stations": 1,
         "report_page": 1,
     }
 
