@@ -17,7 +17,7 @@ from pscnet.grids import WEIGHTS
 from pscnet.model_plan import ModelPlan
 from pscnet.sections import SMAP_SOURCES, is_address
 from pscnet.timeaxis import PARTS, neighbour
-from pscnet.validation_plan import ValidationPlan
+from pscnet.validation_plan import ENHANCED, ValidationPlan
 from pscnet.variants import CHANGED_SECTIONS
 
 if TYPE_CHECKING:
@@ -303,7 +303,15 @@ class Plan(ModelPlan, ValidationPlan):
         if self.archive is None:
             everything = self.config.predictors if source == "era5_land" else []
             return {"files": [], "missing": {"variables": everything, "days": ["all"]}}
-        return self.archive.manifest(source, month, self.config.predictors, self.config.grids.coarse.name)
+        return self.archive.manifest(source, month, self.config.predictors, self.archive_grid(source))
+
+    def archive_grid(self, source: str) -> str:
+        """EASE-Grid 2.0 of a SMAP source's granules."""
+        return "M09" if source == ENHANCED else self.config.grids.coarse.name
+
+    def holds(self, source: str, month: str) -> bool:
+        """Whether the archive has a file of a source and month."""
+        return bool(self._holdings(source, month)["files"])
 
     def archive_digest(self, source: str, month: str | None = None) -> str:
         """Digest of the names and the content of a month's raw files: the same for files that were only touched."""

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pscnet import provenance
 from pscnet.config import Config
+
+#: Source name of SMAP's 9 km product.
+ENHANCED = "smap_e"
 
 
 class ValidationPlan:
@@ -17,12 +21,20 @@ class ValidationPlan:
     ----------
     config : Config
     run : str
-    twin : bool
+    twin, fetching : bool
+    test_months : list of str
     """
 
     config: Config
     run: str
     twin: bool
+    fetching: bool
+    test_months: list[str]
+
+    if TYPE_CHECKING:
+
+        def at(self, pattern: str, months: Sequence[str] | None = None) -> list[str]: ...
+        def holds(self, source: str, month: str) -> bool: ...
 
     @property
     def validations(self) -> list[str]:
@@ -54,6 +66,26 @@ class ValidationPlan:
     def withheld(self) -> list[dict[str, Any]]:
         """The boxes of cells whose retrievals are held out."""
         return [box.model_dump(mode="json") for box in self.config.samples.withheld]
+
+    @property
+    def enhanced(self) -> list[str]:
+        """The manifests of the 9 km product for the test months: those that are fetched, or that the archive has."""
+        if self.twin:
+            return []
+        if self.fetching:
+            there = self.test_months if ENHANCED in self.config.fetch.sources() else []
+        else:
+            there = [month for month in self.test_months if self.holds(ENHANCED, month)]
+        return self.at(f"build/{{run}}/manifests/{ENHANCED}/{{month}}.json", there)
+
+    def delivered(self, pattern: str) -> list[str]:
+        """Files of the test months, where delivered fields are scored: held-out regions, and the 9 km product."""
+        return self.at(pattern, self.test_months) if self.withheld or self.enhanced else []
+
+    @property
+    def land_cover(self) -> list[str]:
+        """The raster of land cover, where one is named."""
+        return [path for path in [self.config.validation.land_cover] if path]
 
     # Stations ------------------------------------------------------------------------------------------------------
 

@@ -27,7 +27,7 @@ rule archive_manifest:
         source="{source}",
         month="{month}",
         variables=lambda w: PLAN.config.predictors if w.source == "era5_land" else [],
-        grid=PLAN.config.grids.coarse.name,
+        grid=lambda w: PLAN.archive_grid(w.source),
         digest=lambda w: PLAN.archive_digest(w.source, w.month),
     message:
         "Listing the {wildcards.source} files of {wildcards.month}"

@@ -100,6 +100,21 @@ def _weighted(moments: PairMoments, weights: np.ndarray) -> PairMoments:
     return PairMoments(weights * n, *means, *(weights * array for array in second)).pooled(axis=1)
 
 
+def drawn_moments(moments: PairMoments, weights: np.ndarray) -> PairMoments:
+    """Moments (draw,) of all pairs together, of moments (block,) that take part ``weights`` (draw, block) times."""
+    return _weighted(moments, weights)
+
+
+def drawn_cell_means(moments: PairMoments, weights: np.ndarray, minimum: int) -> tuple[np.ndarray, np.ndarray]:
+    """Means (draw,) over cells of R and of ubRMSD, of moments (block, cell) and weights (draw, block).
+
+    ``minimum`` is the fewest pairs of a cell, a block that is drawn twice counting twice.
+    """
+    sums = _Sums(moments)
+    parts = [sums.cell_means(weights[first : first + _CHUNK], minimum) for first in range(0, len(weights), _CHUNK)]
+    return np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
+
+
 def _cell_scores(parts: Mapping[str, _Sums], weights: np.ndarray) -> dict[str, np.ndarray]:
     """The scores (draw,) that are means over cells, and those of detail within coarse cells."""
     temporal_r, ubrmse = parts["levels"].cell_means(weights, MINIMUM_STEPS)

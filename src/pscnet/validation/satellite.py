@@ -101,9 +101,9 @@ def _row(field: np.ndarray, smap: np.ndarray, cell: np.ndarray, times: np.ndarra
     }
 
 
-def grouped(x: np.ndarray, y: np.ndarray, group: np.ndarray) -> PairMoments:
-    """Moments (groups,) of the finite pairs (n,) of each group (n,), numbered from 0."""
-    size = int(group.max()) + 1
+def grouped(x: np.ndarray, y: np.ndarray, group: np.ndarray, size: int | None = None) -> PairMoments:
+    """Moments (groups,) of the finite pairs (n,) of each group (n,), numbered from 0; ``size`` groups, or as found."""
+    size = int(group.max()) + 1 if size is None else size
     n = np.bincount(group, minlength=size).astype(float)
     divisor = np.maximum(n, 1.0)
     mean_x = np.bincount(group, x, size) / divisor
