@@ -24,13 +24,14 @@ import numpy as np
 import torch
 from plateau import PREDICTORS, make_region, write_coarse_and_smap
 
+from pscnet.channels import LEARNT_PARTS
 from pscnet.checkpoint import read_checkpoint
 from pscnet.grids import WEIGHTS
 from pscnet.samples.geometry import read_weight_set
 from pscnet.samples.inputs import InputMaker
 from pscnet.samples.kriged import kriging
 from pscnet.samples.retrievals import Retrievals
-from pscnet.samples.store import LEARNT_PARTS, SampleStore, covered_cells, sample_file, write_stamps
+from pscnet.samples.store import SampleStore, covered_cells, sample_file, write_stamps
 from pscnet.timeaxis import months
 from pscnet.training.files import training_tiles
 from pscnet.training.trainer import Options, Trainer

@@ -30,7 +30,7 @@ from pscnet.grids import (
     halved,
 )
 from pscnet.sections import Fetch, Section, check_terrain, sha256_digits
-from pscnet.sections_validation import Box, Validation
+from pscnet.sections_validation import Box, Validation, station_sources
 from pscnet.timeaxis import PARTS, Split, TimeError, is_month, make_split, months
 from pscnet.variables import ERA5_LAND
 
@@ -312,7 +312,8 @@ class Training(Section):
         "auto", description="Fine cells a side of a training tile; auto: the whole region up to 400, else tiles of 400."
     )
     sampling: Literal["even", "plain"] = Field(
-        "even", description="even: every calendar month equally often; plain: every overpass once an epoch."
+        "even",
+        description="even: every calendar month equally often; plain: every overpass once an epoch (trees: plain).",
     )
     loss: Literal["separate", "joint", "huber"] = Field(
         "separate",
@@ -447,7 +448,11 @@ class Config(Section):
     terrain_sha256: str | None = Field(
         None, description="SHA-256 of the elevation raster; needed where terrain is an address."
     )
-    stations: str | None = Field(None, description="ISMN archive of stations (optional).")
+    stations: str | list[str] | None = Field(
+        None,
+        description="Stations to validate with (optional): a folder or zip of ISMN, a description of tables (YAML, "
+        "[example](../docs/validation/stations.md)), or a list of these.",
+    )
     samples: Samples = Field(Samples(), description="Inputs of the net.")
     model: Model = Field(Model(), description="The net.")
     training: Training = Field(Training(), description="Training.")
@@ -457,6 +462,11 @@ class Config(Section):
     validation: Validation = Field(Validation(), description="Validation.")
     report: Report = Field(Report(), description="Report.")
     twin: Twin = Field(Twin(), description="The simulated Plateau.")
+
+    @field_validator("stations", mode="before")
+    @classmethod
+    def _stations(cls, value: Any) -> Any:
+        return None if value is None else station_sources(value)
 
     @field_validator("terrain_sha256", mode="before")
     @classmethod

@@ -8,7 +8,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import Any
 
-from pscnet.channels import band_names
+from pscnet.channels import LEARNT_PARTS, band_names
 from pscnet.config import Config, Model
 from pscnet.validation import METHODS, PRODUCT
 from pscnet.variants import (
@@ -20,9 +20,6 @@ from pscnet.variants import (
     net_variants,
     part_variants,
 )
-
-#: Parts of the split that are learnt from.
-LEARNT_PARTS = ("train", "validation")
 
 
 class ModelPlan:
@@ -89,6 +86,10 @@ class ModelPlan:
         if net["sequence_days"]:
             names += ["sequence", "sequence_stamps"]
         return [f"build/{self.run}/samples/{part}.{name}.npy" for part in LEARNT_PARTS for name in names]
+
+    def covariance_of(self, variant: str) -> list[str]:
+        """The covariance that a checkpoint carries: nothing where the variant reads no kriged innovation."""
+        return [f"build/{self.run}/covariance.json"] if self.net_of(variant)["kriged"] else []
 
     def causal_kriging(self, name: str) -> bool:
         """Whether the sample file of that name holds kriged innovations of past retrievals alone."""

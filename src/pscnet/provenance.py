@@ -49,8 +49,14 @@ def code_of(rule: str, scripts: Path = SCRIPTS, root: Path = SOURCE_ROOT) -> lis
     FileNotFoundError
         When the rule has no script.
     """
-    script = scripts / f"{rule}.py"
-    found, walked, queue = {script}, {script}, [script]
+    found = behind(scripts / f"{rule}.py", root)
+    here = Path.cwd()
+    return sorted(str(path.relative_to(here)) if path.is_relative_to(here) else str(path) for path in found)
+
+
+def behind(module: Path, root: Path = SOURCE_ROOT) -> set[Path]:
+    """A file, every module of the package that it imports, directly or through others, and their assets."""
+    found, walked, queue = {module}, {module}, [module]
     while queue:
         used, above = imported_modules(queue.pop(), root)
         found |= used | above
@@ -58,8 +64,7 @@ def code_of(rule: str, scripts: Path = SCRIPTS, root: Path = SOURCE_ROOT) -> lis
         walked |= used
     for package in [path.parent for path in found if path.name == "__init__.py"]:
         found.update(path for path in (package / ASSETS).glob("*") if path.is_file())
-    here = Path.cwd()
-    return sorted(str(path.relative_to(here)) if path.is_relative_to(here) else str(path) for path in found)
+    return found
 
 
 @functools.cache

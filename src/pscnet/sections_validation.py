@@ -11,6 +11,16 @@ from pscnet.lineage import ERA5_LAND, SMAP, lineage
 from pscnet.sections import Section
 
 
+class Dynamics(Section):
+    """What counts as rain event and as dry-down, in ERA5-Land's rain."""
+
+    wet_mm: float = Field(0.5, gt=0, description="Least rain of a wet 3-hour step [mm].")
+    dry_hours: int = Field(24, ge=3, le=240, description="Hours before an event without rain [h].")
+    dry_mm: float = Field(1.0, ge=0, description="Most rain of these hours together [mm].")
+    rain_mm: float = Field(5.0, gt=0, description="Least rain of an event in its first 24 hours [mm].")
+    drydown_days: int = Field(3, ge=2, le=30, description="Fewest days without a wet step of a dry-down [day].")
+
+
 class Box(Section):
     """A box of latitude and longitude."""
 
@@ -50,10 +60,35 @@ class Third(Section):
         return made_of
 
 
+class StationsValidation(Section):
+    """How the product is judged at stations."""
+
+    deepest: float = Field(
+        0.05, gt=0, le=0.3, description="Lower end of the layer whose sensors are used [m]; SMAP sees the top 0.05."
+    )
+    min_stamps: int = Field(
+        120,
+        ge=16,
+        description="Fewest common 3-hourly stamps of a station's scores; daily means need an eighth of it. Below it "
+        "the count is shown and no score.",
+    )
+    min_retrievals: int = Field(
+        10, ge=5, description="Fewest SMAP retrievals at a station for scores on the stamps of the overpasses."
+    )
+    anomaly_days: float = Field(
+        35, gt=1, le=366, description="Window of the moving mean that anomalies are departures from [day]."
+    )
+
+
 class Validation(Section):
     """How the product is judged."""
 
     draws: int = Field(1000, ge=100, le=20000, description="Draws of the bootstrap that intervals come from.")
+    cells: int = Field(
+        2500, ge=100, description="Most cells of series, events and bootstraps; of larger regions a regular lattice."
+    )
+    stations: StationsValidation = Field(StationsValidation(), description="In-situ stations.")
+    dynamics: Dynamics = Field(Dynamics(), description="Events of the temporal dynamics.")
     gaps_days: list[float] = Field(
         [1.0, 3.0, 6.0],
         description="Artificial gaps: retrievals this near [day] to the scored one, on both sides, are hidden with it; "
@@ -93,3 +128,14 @@ class Validation(Section):
     def gaps(self, window_days: float) -> list[float]:
         """The gaps that leave some of the window."""
         return [gap for gap in self.gaps_days if gap < window_days]
+
+
+def station_sources(value: Any) -> str | list[str]:
+    """The key ``stations``: a path or several."""
+    paths = value if isinstance(value, list) else [value]
+    if not paths or not all(isinstance(path, str) and path.strip() for path in paths):
+        raise ValueError(
+            "a path expected (folder or zip of ISMN, or a description of tables), or a list of paths, such as "
+            f"[/data/ismn.zip, naqu.yaml] (found {value!r})"
+        )
+    return value

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pscnet import provenance
 from pscnet.config import Config
 from pscnet.timeaxis import month_bounds
 
@@ -37,12 +40,19 @@ class ValidationPlan:
     @property
     def validations(self) -> list[str]:
         """Names of the validations of this run, in the order in which a reader meets them."""
-        return ["satellite"] + ["triple"] * bool(self.config.validation.third)
+        stations = ["stations"] * bool(self.station_sources)
+        third = ["triple"] * bool(self.config.validation.third)
+        return ["satellite", *stations, "hours", "dynamics", "uncertainty", *third]
 
     @property
     def validation_files(self) -> list[str]:
         """What the validations deliver."""
         return [f"results/{self.run}/validation/{what}.{kind}" for what in self.validations for kind in ("json", "csv")]
+
+    @property
+    def block_days(self) -> int:
+        """Length of the blocks of time that bootstraps draw [day]: no shorter than a sample's reach."""
+        return max(5, math.ceil(self.config.samples.window_days))
 
     # Satellite ---------------------------------------------------------------------------------------------------
 
@@ -94,3 +104,25 @@ class ValidationPlan:
         """First instant of the period, and its end."""
         months = self.config.months()
         return [str(month_bounds(months[0])[0])[:16], str(month_bounds(months[-1])[1])[:16]]
+
+    # Stations ------------------------------------------------------------------------------------------------------
+
+    @property
+    def station_sources(self) -> list[str]:
+        """Where stations come from: on the simulated Plateau its own, else what the configuration names."""
+        named = self.config.stations or []
+        return [f"build/{self.run}/twin/raw/ismn"] if self.twin else [named] if isinstance(named, str) else list(named)
+
+    @property
+    def simulated_stations(self) -> list[str]:
+        """The listing of the twin's station files, which stands in their place; nothing elsewhere."""
+        return [f"build/{self.run}/twin/stations.json"] if self.twin else []
+
+    def stations_digest(self) -> str:
+        """Digest of names and contents of the station files that the configuration names: the same for touched ones."""
+        if self.twin or not self.station_sources:
+            return ""
+        from pscnet.sources.stations.holdings import contents  # only here: other runs need no reader
+
+        found = contents(self.station_sources, Path(f"build/{self.run}/stations_index.json"))
+        return provenance.digest({"files": found})

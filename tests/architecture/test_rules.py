@@ -117,6 +117,17 @@ def test_the_snakefile_holds_targets_and_includes_only():
     assert not any(line.lstrip().startswith("def ") for line in lines)
 
 
+def test_the_rules_over_all_worlds_are_complete():
+    rules = {name: rule for name, rule in rules_in((WORKFLOW / "research.smk").read_text()).items() if "script" in rule}
+    assert len(rules) >= 2
+    for name, rule in rules.items():
+        script = Path(re.search(r'"(.+)"', rule["script"]).group(1)).stem
+        assert NEEDED - set(rule) == set(), name
+        assert f'code=code_of("{script}")' in rule["input"], name
+        assert f'"logs/{name}/' in rule["log"] and f'"runtimes/{name}/' in rule["benchmark"], name
+        assert "mem_mb=" in rule["resources"] and "runtime=" in rule["resources"], name
+
+
 def test_optional_targets_are_rules_without_work():
     rules = rules_in((WORKFLOW / "targets.smk").read_text())
     assert {"explain", "compare_models", "compare_parts"} <= set(rules)
@@ -140,7 +151,7 @@ PACKAGES = {
 }
 
 #: Packages that the code can do without, as it says where it imports them.
-OPTIONAL = {"xesmf", "ismn"}
+OPTIONAL = {"xesmf"}
 
 
 def libraries(name: str) -> set[str]:

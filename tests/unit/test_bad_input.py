@@ -14,6 +14,7 @@ import xarray as xr
 import yaml
 
 from pscnet import config, downscale
+from pscnet.channels import LEARNT_PARTS
 from pscnet.checkpoint import read_checkpoint
 from pscnet.nets import NETS, Net
 from pscnet.regrid import apply
@@ -22,7 +23,7 @@ from pscnet.samples.bands import SampleError, write_bands
 from pscnet.samples.files import write_sample_files
 from pscnet.samples.geometry import make_pyramid
 from pscnet.samples.normaliser import Normaliser, write_normaliser
-from pscnet.samples.store import LEARNT_PARTS, sample_file
+from pscnet.samples.store import sample_file
 from pscnet.timeaxis import make_split
 from pscnet.training.trainer import Trainer
 from pscnet.trees import GRIDS, TreeOptions
@@ -487,6 +488,29 @@ def test_one_overpass_that_does_not_fit_says_what_to_type(made_run, tmp_path, mo
         SampleError, match=r"tile of 23 cells a side.* type training\.tile: 11 or less, or training\.dev"
     ):
         train(made_run, tmp_path / "net.safetensors")
+
+
+def test_samples_that_a_device_holds_make_room_before_training_gives_up(made_run, monkeypatch, caplog):  # noqa: F811
+    """The step is then the same as from disk in the first place."""
+    _, expected = one_step(made_run)
+    made = trainer_of(made_run, OPTIONS)
+    for store in (made.train, made.validation):
+        for array in store._arrays:
+            array.hold(torch.device("cpu"))
+    front = Net.front
+
+    def crowded(self, *args):
+        if any(array.held for array in made.train._arrays + made.validation._arrays):
+            raise torch.OutOfMemoryError("simulated")
+        return front(self, *args)
+
+    monkeypatch.setattr(Net, "front", crowded)
+    made.net.train()
+    with caplog.at_level(logging.WARNING):
+        made._step(made.tiles[0], np.arange(6))
+    assert "out of memory on cpu: samples are read from disk from here on" in caplog.text
+    for name, parameter in made.net.named_parameters():
+        torch.testing.assert_close(parameter.grad, expected[name], rtol=1e-4, atol=1e-6, msg=name)
 
 
 # A window that exceeds the buffer -------------------------------------------------------------------------------------

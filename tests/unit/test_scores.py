@@ -178,6 +178,16 @@ def test_crps_is_the_integral_of_the_squared_difference_of_distributions():
     assert np.isnan(crps_gaussian(0.0, -1.0, 0.3))
 
 
+def test_crps_in_closed_form():
+    """Gneiting and Raftery 2007, eq. 21, at its simplest: N(0, 1) and 0 give (sqrt(2) - 1) / sqrt(pi)."""
+    assert crps_gaussian(0.0, 1.0, 0.0) == pytest.approx((np.sqrt(2) - 1) / np.sqrt(np.pi), abs=1e-12)
+    # Of the true distribution it is sigma / sqrt(pi) on average; a narrower and a wider forecast score worse.
+    truth = 0.03 * np.random.default_rng(0).standard_normal(200_000)
+    right, narrow, wide = (crps_gaussian(0.0, sigma, truth).mean() for sigma in (0.03, 0.015, 0.06))
+    assert right == pytest.approx(0.03 / np.sqrt(np.pi), rel=0.01)
+    assert right < narrow and right < wide
+
+
 def test_inside_share():
     error = np.array([0.5, -0.9, 1.5, -2.5, np.nan])
     assert inside_share(error, np.ones(5), 1.0) == 0.5

@@ -14,9 +14,11 @@ import xarray as xr
 
 from pscnet import downscale
 from pscnet.checkpoint import CheckpointError, read_checkpoint, write_tensors
+from pscnet.provenance import behind
 from pscnet.samples.bands import SampleError
 from pscnet.samples.retrievals import Retrievals
 from pscnet.samples.store import sample_file
+from pscnet.training import files as training_files
 from pscnet.training import trainer
 from pscnet.training.calibration import variance_scale
 from pscnet.training.files import train_files
@@ -94,6 +96,20 @@ def test_a_killed_run_does_not_resume_under_other_settings(made_run, trained, tm
     resumed = train(made_run, tmp_path / "pscnet.safetensors", leave_out_hours=24)
     assert equal(resumed, train(made_run, tmp_path / "fresh.safetensors", leave_out_hours=24))
     assert not equal(resumed, trained)
+
+
+def test_a_killed_run_does_not_resume_under_another_torch(made_run, trained, tmp_path, monkeypatch):  # noqa: F811
+    """Nor under other modules, near or far: all that training imports is behind the fingerprint."""
+    code = {path.name for path in behind(Path(training_files.__file__))}
+    assert {"files.py", "trainer.py", "losses.py", "pscnet.py", "grids.py", "timeaxis.py", "regrid.py"} <= code
+    assert not {"page.py", "product.py"} & code
+    seen = []
+    monkeypatch.setattr(Trainer, "run", lambda self, resume, fingerprint: seen.append(fingerprint))
+    for version in ("1.0", "1.0", "2.0"):
+        monkeypatch.setattr(torch, "__version__", version)
+        with pytest.raises(SampleError, match="never finite"):
+            train(made_run, tmp_path / "pscnet.safetensors")
+    assert seen[0] == seen[1] != seen[2]
 
 
 def test_the_variance_scale_fits_residuals_beside_known_noise():

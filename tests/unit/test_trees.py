@@ -12,6 +12,7 @@ import torch
 from sklearn.linear_model import LinearRegression
 
 from pscnet import downscale, tree_arrays, trees
+from pscnet.channels import LEARNT_PARTS
 from pscnet.checkpoint import Checkpoint, read_checkpoint
 from pscnet.nets import NETS, NetSpec, make_net
 from pscnet.samples.bands import SampleError
@@ -20,7 +21,7 @@ from pscnet.samples.geometry import make_geometry, make_tiles, read_weight_set
 from pscnet.samples.inputs import InputMaker
 from pscnet.samples.kriged import kriging
 from pscnet.samples.normaliser import Normaliser
-from pscnet.samples.store import LEARNT_PARTS, SampleStore, time_scales
+from pscnet.samples.store import SampleStore, time_scales
 from pscnet.tree_arrays import TreeLayoutError
 from pscnet.trees import TreeOptions, fit_trees, footprint_samples, train_trees
 from tests.unit.samples.conftest import made_run  # noqa: F401 (fixture)

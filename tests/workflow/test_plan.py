@@ -40,6 +40,10 @@ def test_the_real_run_is_planned_without_data_and_accounts(workspace, capsys):
         "verify_references": SCORED_MONTHS,
         "verify_heldout": 1,
         "verify_scores": 1,
+        "validate_satellite": 1,
+        "validate_hours": 1,
+        "validate_dynamics": 1,
+        "validate_uncertainty": 1,
         "report_page": 1,
     }.items():
         assert f"{rule} {count}" in " ".join(from_conftest.split()), rule

@@ -10,6 +10,9 @@ from tests.conftest import planned
 
 pytestmark = pytest.mark.slow
 
+#: Validations that read the product of the one test month.
+OF_THE_PRODUCT = {"validate_hours": 1, "validate_dynamics": 1, "validate_uncertainty": 1}
+
 #: What follows a new checkpoint: three months and the one test month.
 AFTER_TRAINING = {
     "downscale_month": 3,
@@ -17,7 +20,10 @@ AFTER_TRAINING = {
     "verify_product": 3,
     "verify_heldout": 1,
     "verify_scores": 1,
+    "validate_satellite": 1,
+    "validate_stations": 1,
     "report_page": 1,
+    **OF_THE_PRODUCT,
 }
 
 
@@ -55,7 +61,9 @@ def test_touched_files_rerun_nothing(tiny_run):
             "product_month": 3,
             "verify_product": 3,
             "verify_scores": 1,
+            "validate_stations": 1,
             "report_page": 1,
+            **OF_THE_PRODUCT,
         },
         # The kriged innovation is input of the net too.
         "src/pscnet/baselines/kriging.py": {
@@ -67,7 +75,9 @@ def test_touched_files_rerun_nothing(tiny_run):
         },
         "src/pscnet/nets/registry.py": {"train_model": 1} | AFTER_TRAINING,
         "src/pscnet/explain/importance.py": {},
-        "src/pscnet/validation/blocks.py": {},
+        "src/pscnet/validation/blocks.py": {"validate_satellite": 1, "validate_stations": 1} | OF_THE_PRODUCT,
+        "src/pscnet/validation/events.py": {"validate_dynamics": 1},
+        "src/pscnet/sources/stations/tables.py": {"validate_sensors": 1, "validate_stations": 1},
         "src/pscnet/validation/places.py": {"verify_scores": 1, "report_page": 1},
         "workflow/scripts/report_page.py": {"report_page": 1},
     }.items(),
@@ -131,6 +141,9 @@ def test_a_new_month_runs_its_own_jobs_and_neither_training_nor_old_months(tiny_
         "verify_references": 1,
         "verify_heldout": 1,
         "verify_scores": 1,
+        "validate_satellite": 1,
+        "validate_sensors": 1,
+        "validate_stations": 1,
         "report_page": 1,
     }
 

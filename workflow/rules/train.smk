@@ -10,7 +10,7 @@ rule train_model:
         samples=lambda w: PLAN.samples(w.model),
         static="build/{run}/static.nc",
         normaliser="build/{run}/normaliser.nc",
-        covariance="build/{run}/covariance.json",
+        covariance=lambda w: PLAN.covariance_of(w.model),
     output:
         checkpoint="build/{run}/models/{model}_{seed}.safetensors",
         curve="build/{run}/models/{model}_{seed}_curve.csv",

@@ -13,7 +13,7 @@ with log_to(snakemake.log[0]):
         samples=snakemake.params.folder,
         static=snakemake.input.static,
         normaliser=snakemake.input.normaliser,
-        covariance=snakemake.input.covariance,
+        covariance=next(iter(snakemake.input.covariance), None),
         weights={name: snakemake.input[name] for name in WEIGHTS},
         split=Split.from_description(snakemake.params.split, snakemake.params.buffer_days),
         model=snakemake.params.model,

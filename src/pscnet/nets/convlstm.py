@@ -9,11 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import torch
-from torch import nn
-
 from pscnet.nets.frame import Answer, Batch, Geometry, NetSpec
-from pscnet.nets.mlp import pointwise_blocks
 from pscnet.nets.recurrence import Recurrence
 from pscnet.nets.sequence import SequenceNet
 
@@ -25,9 +21,7 @@ class ConvLSTM(SequenceNet):
         super().__init__(spec)
         channels = 3 * spec.width // 8
         self.recurrence = Recurrence(self.sequence_channels, channels, kernel=3)
-        self.mix = nn.Conv2d(channels + spec.width, spec.width, 1)
-        self.blocks = pointwise_blocks(spec.width, spec.blocks, spec.dropout)
-        self.head = self.make_head(spec.width)
+        self.make_ending(channels)
 
     def own_reach(self, cells: Mapping[str, float]) -> float:
         """One fine cell a day: what is passed on from the first day has come farthest."""
@@ -38,5 +32,4 @@ class ConvLSTM(SequenceNet):
         front = self.front(batch, geometry, ["10km"])
         sequence, mask = self.masked_sequence(batch, geometry)
         hidden = self.dropout(self.recurrence(sequence, mask))
-        features = self.blocks(self.mix(torch.cat([hidden, front.fine], 1)))
-        return self.answer_fine(features, front, geometry)
+        return self.end(hidden, front, geometry)

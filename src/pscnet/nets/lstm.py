@@ -9,11 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import torch
-from torch import nn
-
 from pscnet.nets.frame import Answer, Batch, Geometry, NetSpec
-from pscnet.nets.mlp import pointwise_blocks
 from pscnet.nets.recurrence import Recurrence
 from pscnet.nets.sequence import SequenceNet
 
@@ -24,9 +20,7 @@ class LSTM(SequenceNet):
     def __init__(self, spec: NetSpec) -> None:
         super().__init__(spec)
         self.recurrence = Recurrence(self.sequence_channels, spec.width)
-        self.mix = nn.Conv2d(2 * spec.width, spec.width, 1)
-        self.blocks = pointwise_blocks(spec.width, spec.blocks, spec.dropout)
-        self.head = self.make_head(spec.width)
+        self.make_ending(spec.width)
 
     def own_reach(self, cells: Mapping[str, float]) -> float:
         """None."""
@@ -37,5 +31,4 @@ class LSTM(SequenceNet):
         front = self.front(batch, geometry, ["10km"])
         sequence, mask = self.masked_sequence(batch, geometry)
         hidden = self.dropout(self.recurrence(sequence, mask))
-        features = self.blocks(self.mix(torch.cat([hidden, front.fine], 1)))
-        return self.answer_fine(features, front, geometry)
+        return self.end(hidden, front, geometry)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from pscnet.nets.frame import Batch, Geometry, Net, NetSpec
+from pscnet.nets.frame import Answer, Batch, Front, Geometry, Net, NetSpec
+from pscnet.nets.mlp import pointwise_blocks
 
 #: Position of the within-day band among the bands.
 DAY_BAND = 0
@@ -62,3 +63,14 @@ class SequenceNet(Net):
             sequence = torch.cat([means, means], 2)
         land = geometry.fine_weight > 0
         return torch.where(land, sequence, 0.0), land.to(sequence.dtype)
+
+    def make_ending(self, channels: int) -> None:
+        """Layers of :meth:`end` for a last state of so many channels; made after those that make the state."""
+        self.mix = nn.Conv2d(channels + self.spec.width, self.spec.width, 1)
+        self.blocks = pointwise_blocks(self.spec.width, self.spec.blocks, self.spec.dropout)
+        self.head = self.make_head(self.spec.width)
+
+    def end(self, state: Tensor, front: Front, geometry: Geometry) -> Answer:
+        """The answer from the last state (batch, channel, y, x), mixed with MFTF's features of the answer's time."""
+        features = self.blocks(self.mix(torch.cat([state, front.fine], 1)))
+        return self.answer_fine(features, front, geometry)

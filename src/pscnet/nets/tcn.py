@@ -18,7 +18,6 @@ from torch.nn import functional
 from torch.nn.utils.parametrizations import weight_norm
 
 from pscnet.nets.frame import Answer, Batch, Geometry, NetSpec
-from pscnet.nets.mlp import pointwise_blocks
 from pscnet.nets.sequence import SequenceNet
 
 #: Days that a kernel takes together.
@@ -93,9 +92,7 @@ class TCN(SequenceNet):
         channels = spec.width // 2
         sizes = [self.sequence_channels] + [channels] * (blocks_to_see(spec.sequence_days) - 1)
         self.temporal = nn.Sequential(*(TemporalBlock(size, channels, spec.dropout) for size in sizes))
-        self.mix = nn.Conv2d(channels + spec.width, spec.width, 1)
-        self.blocks = pointwise_blocks(spec.width, spec.blocks, spec.dropout)
-        self.head = self.make_head(spec.width)
+        self.make_ending(channels)
 
     def own_reach(self, cells: Mapping[str, float]) -> float:
         """None."""
@@ -106,5 +103,4 @@ class TCN(SequenceNet):
         front = self.front(batch, geometry, ["10km"])
         sequence, _ = self.masked_sequence(batch, geometry)
         last = self.temporal(sequence.transpose(1, 2))[:, :, -1]
-        features = self.blocks(self.mix(torch.cat([last, front.fine], 1)))
-        return self.answer_fine(features, front, geometry)
+        return self.end(last, front, geometry)

@@ -55,6 +55,11 @@ class SampleArray:
             held[rows].copy_(torch.from_numpy(np.array(self._mapped[rows])))
         self._held = held
 
+    @property
+    def held(self) -> bool:
+        """Whether a device holds the array."""
+        return self._held is not None
+
     def release(self) -> None:
         """Give the device's memory back; :meth:`take` answers from disk again."""
         self._held = None

@@ -42,9 +42,6 @@ from pscnet.weights import Weights
 #: Fewest overpass stamps of a part from which a net is trained or calibrated.
 FEWEST_STAMPS = 4
 
-#: Parts of the split that a net is trained and calibrated on.
-LEARNT_PARTS = ("train", "validation")
-
 
 @dataclass(frozen=True)
 class MonthFiles:
@@ -250,9 +247,20 @@ class SampleStore:
 
         The batches stay the same, bit for bit; see :mod:`pscnet.samples.resident`.
         """
-        found = [self._bands, self._background, self._kriged, self._sequence]
         what = f"samples ({self.files[0].name.partition('.')[0]})"
-        return hold_where_it_fits([array for array in found if array is not None], device, what)
+        return hold_where_it_fits(self._arrays, device, what)
+
+    def release(self) -> bool:
+        """Give back the device's memory that :meth:`to_device` took; whether there was any."""
+        held = any(array.held for array in self._arrays)
+        for array in self._arrays:
+            array.release()
+        return held
+
+    @property
+    def _arrays(self) -> list[SampleArray]:
+        found = (self._bands, self._background, self._kriged, self._sequence)
+        return [array for array in found if array is not None]
 
     def __len__(self) -> int:
         return self.stamps.size

@@ -15,9 +15,11 @@ import numpy as np
 import torch
 
 from pscnet.baselines.covariance import read_covariances
+from pscnet.channels import LEARNT_PARTS
 from pscnet.checkpoint import Checkpoint
 from pscnet.devices import choose_device
 from pscnet.nets import NETS, NetSpec, make_net
+from pscnet.provenance import behind
 from pscnet.samples.bands import SampleError
 from pscnet.samples.files import learnt_retrievals
 from pscnet.samples.geometry import cell_share, make_geometry, make_pyramid, make_tiles, read_weight_set
@@ -25,7 +27,6 @@ from pscnet.samples.inputs import InputMaker
 from pscnet.samples.kriged import COVARIANCE, kriging
 from pscnet.samples.normaliser import Normaliser
 from pscnet.samples.store import (
-    LEARNT_PARTS,
     SampleStore,
     covered_cells,
     time_scales,
@@ -201,16 +202,12 @@ def _grow(
 
 
 def _fingerprint(read: Sequence[str | Path], spec: NetSpec, options: Options, *settings: object) -> str:
-    """Hash of all that decides the weights: settings, files read (name, size, date), code; not the device."""
+    """Hash of all that decides the weights: settings, files read (name, size, date), code, torch; not the device."""
     chosen = {name: value for name, value in vars(options).items() if name != "device"}
     files = [[str(path), Path(path).stat().st_size, Path(path).stat().st_mtime_ns] for path in read]
-    digest = hashlib.sha256(json.dumps([spec.as_dict(), chosen, settings, files], sort_keys=True).encode())
-    package = Path(__file__).parents[1]
-    code = [
-        package / "losses.py",
-        *(path for room in ("nets", "samples", "training") for path in package.glob(f"{room}/*.py")),
-    ]
-    for path in sorted(code):
+    decided = [spec.as_dict(), chosen, settings, files, torch.__version__]
+    digest = hashlib.sha256(json.dumps(decided, sort_keys=True).encode())
+    for path in sorted(behind(Path(__file__).resolve())):
         digest.update(path.read_bytes())
     return digest.hexdigest()
 

@@ -197,11 +197,14 @@ class Trainer:
                 loss = self._accumulate(tile, np.array_split(rows, min(self.parts, len(rows))))
                 break
             except torch.OutOfMemoryError as error:
-                if self.parts >= len(rows):
+                if self.parts < len(rows):
+                    self.parts *= 2
+                    logger.warning("out of memory on %s: batches go in %d parts from here on", self.device, self.parts)
+                elif self.train.release() | self.validation.release():
+                    logger.warning("out of memory on %s: samples are read from disk from here on", self.device)
+                else:
                     raise SampleError(self._too_large(tile)) from error
-                self.parts *= 2
                 torch.cuda.empty_cache()
-                logger.warning("out of memory on %s: batches go in %d parts from here on", self.device, self.parts)
         if loss is None:
             return None
         norm = torch.nn.utils.clip_grad_norm_(self.net.parameters(), 1.0)

@@ -10,6 +10,7 @@ variable               unit      meaning
                                  of the overpass alone
 ``smap``, ``noise``    m3 m-3    the retrieval and the stated standard deviation of its noise
 one for each method    m3 m-3    what it says there
+``{product}_std``      m3 m-3    standard deviation of the product's footprint mean, without the retrieval's noise
 =====================  ========  ===================================================================================
 
 A longer gap is computed for a share of the overpasses, drawn at random with a seed. The attribute ``learnt`` holds the
@@ -38,6 +39,9 @@ from pscnet.sources.atomic import replacing
 from pscnet.timeaxis import Split
 from pscnet.validation import INTERPOLATED, PRODUCT, ScoreError
 from pscnet.validation.leakage import LEARNT, describe_learnt, require_unseen
+
+#: Standard deviation of the product's footprint mean.
+PRODUCT_STD = f"{PRODUCT}_std"
 
 
 def write_heldout(
@@ -159,6 +163,7 @@ class _Witness:
                 here = self.water[np.searchsorted(self.water_stamps, part.times)]
                 fields = {
                     PRODUCT: apply(self.conservative, part.soil_moisture)[0],
+                    PRODUCT_STD: np.sqrt(apply(self.conservative, part.uncertainty**2)[0]),
                     "era5_land": here,
                     "era5_land_rescaled": self.normaliser.matched(here),
                     INTERPOLATED: smoothed_smap(seen, self.normaliser.target_mean),

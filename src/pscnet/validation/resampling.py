@@ -8,7 +8,7 @@ draws taken few at a time: twenty times faster than :class:`pscnet.scores.PairMo
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 
 import numpy as np
@@ -17,7 +17,7 @@ from scipy.stats import t as student
 
 from pscnet.scores import CONSTANT, DETAIL_FLOOR, MINIMUM_STEPS, PairMoments
 from pscnet.validation.blocks import BlockMoments
-from pscnet.validation.truth import MINIMUM_OF_HOUR, Parts
+from pscnet.validation.truth import MINIMUM_OF_HOUR, Parts, hour_changes
 
 #: Draws at a time: their moments of 64 x 64 cells stay in a processor's cache.
 _CHUNK = 16
@@ -59,6 +59,40 @@ def draw_scores(blocks: BlockMoments, weights: np.ndarray) -> dict[str, np.ndarr
     return drawn | {name: np.where(n > 0, total / np.maximum(n, 1.0), np.nan) for name, total in sums.items()}
 
 
+def draw_cell_means(moments: PairMoments, weights: np.ndarray, minimum: int) -> tuple[np.ndarray, np.ndarray]:
+    """Means over cells of R and of ubRMSD of many draws, each (draw,), of moments (block, cell).
+
+    Parameters
+    ----------
+    weights : ndarray (draw, block)
+    minimum : int
+        Fewest pairs of a cell that takes part.
+    """
+    sums = _Sums(moments)
+    chunks = [sums.cell_means(weights[first : first + _CHUNK], minimum) for first in range(0, len(weights), _CHUNK)]
+    r, error = (np.concatenate(part) for part in zip(*chunks, strict=True))
+    return r, error
+
+
+def draw_pooled(moments: PairMoments, weights: np.ndarray) -> PairMoments:
+    """Moments (draw,) of all pairs of moments (block,), of which each block takes part ``weights`` (draw, block)."""
+    return _weighted(moments, weights)
+
+
+def block_of(times: np.ndarray, starts: np.ndarray, intervals: Sequence[tuple[object, object]]) -> np.ndarray:
+    """Number of the block of each time; -1 outside the half-open intervals.
+
+    Parameters
+    ----------
+    times : datetime64 (time,)
+    starts : datetime64 (block,)
+        See :func:`pscnet.validation.blocks.block_starts`.
+    """
+    times = np.asarray(times).astype("M8[ns]")
+    inside = [(times >= np.datetime64(first, "ns")) & (times < np.datetime64(end, "ns")) for first, end in intervals]
+    return np.where(np.logical_or.reduce(inside), np.searchsorted(starts, times, side="right") - 1, -1)
+
+
 def _weighted(moments: PairMoments, weights: np.ndarray) -> PairMoments:
     """Moments (draw,) of moments (block,) that take part ``weights`` (draw, block) times."""
     n, mean_x, mean_y, *second = moments.arrays()
@@ -85,7 +119,7 @@ def _cell_scores(parts: Mapping[str, _Sums], weights: np.ndarray) -> dict[str, n
     """The scores (draw,) that are means over cells, and those of detail within coarse cells."""
     temporal_r, ubrmse = parts["levels"].cell_means(weights, MINIMUM_STEPS)
     overpass_r, overpass_ubrmse = parts["overpass"].cell_means(weights, MINIMUM_OF_HOUR)
-    return {
+    scores = {
         "temporal_r": temporal_r,
         "ubrmse": ubrmse,
         "change_r": parts["changes"].cell_means(weights, MINIMUM_STEPS)[0],
@@ -94,6 +128,7 @@ def _cell_scores(parts: Mapping[str, _Sums], weights: np.ndarray) -> dict[str, n
         **{f"subpixel_r{kind}": r for kind, r in parts["plain"].detail(weights).items()},
         **{f"subpixel_r_beyond{kind}": r for kind, r in parts["beyond"].detail(weights).items()},
     }
+    return scores | hour_changes(scores)
 
 
 class _Sums:

@@ -36,7 +36,7 @@ from pscnet.validation.leakage import require_unseen_pairs
 from pscnet.validation.places import Places, place_scores, write_places
 from pscnet.validation.presence import require_months
 from pscnet.validation.satellite import in_intervals, own_overpass, score_pairs
-from pscnet.validation.series import Block, read_blocks
+from pscnet.validation.series import Block, matched_months, read_blocks, read_region
 from pscnet.validation.targets import make_targets
 from pscnet.validation.truth import TruthScores
 
@@ -103,13 +103,13 @@ def score_run(
     ScoreError
         Also when a month is missing, or the net has seen the test days.
     """
-    months = _matched(products, references, truths)
+    months = matched_months(products, references, truths)
     require_unseen_pairs(heldout, test_intervals)
     intervals = [(np.datetime64(start, "ns"), np.datetime64(end, "ns")) for start, end in test_intervals]
     satellite, pair_counts = score_pairs(heldout, intervals)
     require_months(products, test_intervals, "the product", "product_month")
     require_months(references, test_intervals, "the reference fields", "verify_references")
-    region = _region(Path(static), fine)
+    region = read_region(static, fine)
     chosen = Places.choose(fine, region, places)
     with xr.open_dataset(months[0][1]) as first:
         reference_names = methods_of(first.variables, months[0][1], product=False)
@@ -127,36 +127,6 @@ def score_run(
     _write(document, Path(scores_json), Path(scores_csv))
     print(format_tables(document))
     return document
-
-
-def _matched(
-    products: Sequence[str | Path], references: Sequence[str | Path], truths: Sequence[str | Path]
-) -> list[tuple[Path, Path, Path | None]]:
-    if not products or len(products) != len(references) or (truths and len(truths) != len(products)):
-        raise ScoreError(
-            "expected one product, one reference file and (on the twin) one truth file a month; found "
-            f"{len(products)}, {len(references)} and {len(truths)}"
-        )
-    exact = [Path(path) for path in truths] or [None] * len(products)
-    return [(Path(p), Path(r), t) for p, r, t in zip(products, references, exact, strict=True)]
-
-
-def _region(static: Path, fine: Grid) -> np.ndarray:
-    """The cells of the region (bool) from the static file, which has to lie on the fine grid."""
-    with xr.open_dataset(static) as fields:
-        if "region" not in fields:
-            raise ScoreError(f"{static}: expected the variable region (lat, lon); rerun regrid_static")
-        lats, lons = fields["lat"].values, fields["lon"].values
-        region = fields["region"].transpose("lat", "lon").values == 1
-    if fine.shape != region.shape or not (
-        np.allclose(fine.lat, lats, rtol=0, atol=1e-4) and np.allclose(fine.lon, lons, rtol=0, atol=1e-4)
-    ):
-        raise ScoreError(
-            f"{static}: expected the fine grid {fine.name}, {fine.shape[0]} x {fine.shape[1]} cells from "
-            f"{fine.lat[0]:g} N {fine.lon[0]:g} E, found {region.shape[0]} x {region.shape[1]} from "
-            f"{float(lats[0]):g} N {float(lons[0]):g} E; rerun regrid_static"
-        )
-    return region
 
 
 def _score_block(

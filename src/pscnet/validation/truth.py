@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.special import ndtri
@@ -213,7 +214,7 @@ def score_row(parts: Parts) -> dict[str, float]:
     total = parts.levels.pooled()
     temporal_r, scored_cells = mean_of_cells(parts.levels.r(MINIMUM_STEPS))
     plain, beyond = detail_scores(parts.plain), detail_scores(parts.beyond)
-    return {
+    row = {
         "temporal_r": temporal_r,
         "ubrmse": mean_of_cells(parts.levels.ubrmsd(MINIMUM_STEPS))[0],
         "bias": float(total.bias()),
@@ -233,3 +234,14 @@ def score_row(parts: Parts) -> dict[str, float]:
         "n": int(total.n),
         "cells": scored_cells,
     }
+    return row | {name: float(change) for name, change in hour_changes(row).items()}
+
+
+def hour_changes(row: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """Relative change of R and of ubRMSE from overpass hours to all hours, of numbers or draws; NaN where undefined."""
+    changes = {}
+    for name, score in (("all_hours_r", "temporal_r"), ("all_hours_ubrmse", "ubrmse")):
+        with np.errstate(invalid="ignore", divide="ignore"):
+            change = np.asarray(row[score], dtype=float) / np.asarray(row[f"overpass_{score}"], dtype=float) - 1.0
+        changes[name] = np.where(np.isfinite(change), change, np.nan)
+    return changes

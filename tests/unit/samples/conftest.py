@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from pscnet.channels import LEARNT_PARTS
 from pscnet.samples.files import write_kriged_file, write_sample_files, write_sequence_files
 from pscnet.samples.kriged import kriging
 from pscnet.samples.normaliser import write_normaliser
-from pscnet.samples.store import LEARNT_PARTS, sample_file
+from pscnet.samples.store import sample_file
 from pscnet.weights import read_weights
 from tests.unit.samples.run import LEAVE_OUT_HOURS, MONTHS, NOISE, SEQUENCE_DAYS, WINDOW_DAYS, MadeRun, make_run
 

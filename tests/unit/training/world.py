@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import torch
 
+from pscnet.channels import LEARNT_PARTS
 from pscnet.nets import NetSpec
 from pscnet.samples.files import learnt_retrievals
 from pscnet.samples.geometry import read_weight_set
 from pscnet.samples.inputs import InputMaker
 from pscnet.samples.kriged import kriging
 from pscnet.samples.normaliser import Normaliser
-from pscnet.samples.store import LEARNT_PARTS, SampleStore, covered_cells
+from pscnet.samples.store import SampleStore, covered_cells
 from pscnet.training.files import training_tiles
 from pscnet.training.trainer import Options, Trainer
 from tests.unit.samples.run import LEAVE_OUT_HOURS, WINDOW_DAYS, MadeRun
