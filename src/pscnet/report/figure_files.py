@@ -96,5 +96,7 @@ def read_index(path: str | Path) -> list[dict[str, str]]:
     """
     entries = json.loads(Path(path).read_text(encoding="utf-8"))
     if not isinstance(entries, list) or not all({"name", "title", "alt", "png"} <= set(entry) for entry in entries):
-        raise ReportError(f"{path}: expected a list of figures with name, title, alt and png; rerun the rule that made it")
+        raise ReportError(
+            f"{path}: expected a list of figures with name, title, alt and png; rerun the rule that made it"
+        )
     return entries

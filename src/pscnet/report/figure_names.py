@@ -31,7 +31,9 @@ def figure_names(module: str, room: Path = ROOM) -> list[str]:
     if not path.is_file():
         raise LookupError(f"{path}: expected a module that lists its figures as {LIST}; found none: write it")
     for node in ast.parse(path.read_text(encoding="utf-8")).body:
-        names = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
+        names = (
+            node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
+        )
         if not any(isinstance(name, ast.Name) and name.id == LIST for name in names):
             continue
         if isinstance(node.value, ast.Dict):
