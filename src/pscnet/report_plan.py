@@ -51,9 +51,8 @@ class ReportPlan:
 
     @property
     def run_figures(self) -> list[FigurePath]:
-        """The figures that every run has, and that of its stations where they are validated."""
-        names = [name for name in figure_names("run_figures") if name != "stations" or "stations" in self.validations]
-        return [FigurePath("run", name, f"results/{self.run}/figures/{name}") for name in names]
+        """The figures that every run has."""
+        return [FigurePath("run", name, f"results/{self.run}/figures/{name}") for name in figure_names("run_figures")]
 
     @property
     def validation_figures(self) -> list[FigurePath]:
@@ -75,11 +74,6 @@ class ReportPlan:
     def station_series(self) -> list[str]:
         """The series of the stations where they are validated."""
         return [f"results/{self.run}/validation/stations_series.nc"] if "stations" in self.validations else []
-
-    def report_files(self) -> list[str]:
-        """What the report delivers besides its page: pictures for print."""
-        figures = [*self.run_figures, *self.validation_figures]
-        return [f"{figure.path}.{kind}" for figure in figures for kind in ("png", "pdf")]
 
     def summary(self) -> dict[str, Any]:
         """What was run, for the report."""

@@ -35,9 +35,7 @@ rule report_figures:
         scores="results/{run}/scores.json",
         places="build/{run}/verify/places.nc",
         inputs="build/{run}/report/inputs.json",
-        static="build/{run}/static.nc",
         curves=PLAN.curves,
-        stations=PLAN.station_series,
     output:
         index="build/{run}/report/figures.json",
         png=[

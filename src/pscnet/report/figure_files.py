@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -66,6 +67,7 @@ def save_figures(
 
 
 def _save(figure: Figure, png: Path, pdf: Path, title: str, alt: str) -> None:
+    logging.getLogger("fontTools").setLevel(logging.WARNING)  # it tells of every glyph
     FigureCanvasAgg(figure)
     for mesh in figure.findobj(QuadMesh):
         mesh.set_rasterized(True)  # a map of thousands of vector cells is slow to open

@@ -38,7 +38,7 @@ LEAST_FIELDS = 1_000_000
 SCRIPTS = ("decode.js", "maps.js", "cursor.js", "charts.js", "tables.js", "page.js")
 
 #: Figures of the run that the page shows as pictures; the others are drawn by its scripts.
-SHOWN = ("map", "scores", "target", "coverage", "stations")
+SHOWN = ("map", "scores", "target", "coverage")
 
 
 def write_page(

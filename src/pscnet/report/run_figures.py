@@ -1,4 +1,4 @@
-"""The figures that every run has: maps, series, scores, target diagram, training, calendar of SMAP, stations."""
+"""The figures that every run has: maps, series, scores, target diagram, training, calendar of SMAP."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from pscnet.report.coverage_figures import draw_calendar, draw_training
 from pscnet.report.figure_files import STYLE, save_figures, write_index
 from pscnet.report.figures import best_step, draw_maps, draw_scores, draw_series
 from pscnet.report.inputs import read_curve, read_month, read_retrievals
-from pscnet.report.stations import draw_stations, read_sensors
 from pscnet.report.target_figure import draw_target
 from pscnet.variants import NET_TITLES
 
@@ -51,10 +50,6 @@ FIGURES: dict[str, Caption] = {
         "A coloured square for each day, a row for each month: the share of the region's 36 km cells with a "
         "retrieval; the means of the months are in a table",
     ),
-    "stations": Caption(
-        "Stations",
-        "Map of the region's elevation with a marker for each station, one shape and colour for each network",
-    ),
 }
 
 
@@ -67,14 +62,12 @@ def write_run_figures(
     scores: str | Path,
     places: str | Path,
     inputs: str | Path,
-    static: str | Path,
     curves: Sequence[str | Path] = (),
-    stations: str | Path | None = None,
     model: str = "pscnet",
     colormap: str = "YlGnBu",
     value_range: tuple[float, float] = (0.0, 0.45),
 ) -> None:
-    """Draw the figures of :data:`FIGURES`, that of stations only where there are some, and list them.
+    """Draw the figures of :data:`FIGURES`, and list them.
 
     Parameters
     ----------
@@ -83,9 +76,7 @@ def write_run_figures(
     product, smap, scores, places
         As for :func:`pscnet.report.page.write_page`.
     inputs : path of the JSON of :func:`pscnet.report.coverage.write_inputs`
-    static : path of the static file
     curves : paths of the learning curves of all members
-    stations : path of the series of sensors, optional
     model : str
         Name of the net.
     colormap : str
@@ -114,7 +105,5 @@ def write_run_figures(
             "training": draw_training([read_curve(path) for path in curves]),
             "coverage": draw_calendar(coverage),
         }
-        if stations is not None:
-            drawn["stations"] = draw_stations(read_sensors(stations), static)
-        made = save_figures(drawn, {name: FIGURES[name] for name in drawn}, folder)
+        made = save_figures(drawn, FIGURES, folder)
     write_index(index, made)
