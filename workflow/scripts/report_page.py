@@ -1,7 +1,7 @@
 """The report (rule report_page)."""
 
 from pscnet.logs import log_to
-from pscnet.report.page import write_page
+from pscnet.report.page.whole import write_page
 
 with log_to(snakemake.log[0]):
     write_page(

@@ -74,7 +74,7 @@ def write_run_figures(
     folder : path of the folder to write PNG and PDF into
     index : path of the list to write
     product, smap, scores, places
-        As for :func:`pscnet.report.page.write_page`.
+        As for :func:`pscnet.report.page.whole.write_page`.
     inputs : path of the JSON of :func:`pscnet.report.coverage.write_inputs`
     curves : paths of the learning curves of all members
     model : str

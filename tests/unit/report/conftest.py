@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from pscnet.report.captions import Caption
 from pscnet.report.coverage import write_inputs
-from pscnet.report.page import write_page
+from pscnet.report.page.whole import write_page
 from pscnet.report.run_figures import write_run_figures
 from pscnet.report.validation_figures import write_validation_figures
 from pscnet.validation.document import Column, Document, Row, ScoreTable

@@ -75,7 +75,7 @@ def test_a_module_without_a_list_is_named(tmp_path):
 def test_a_plan_with_an_unknown_validation_says_so(repository, monkeypatch):
     plan = plans(repository)[0]
     monkeypatch.setattr(type(plan), "validations", ["unheard"])
-    with pytest.raises(LookupError, match="unheard_figures.py"):
+    with pytest.raises(LookupError, match=r"unheard_figures\.py"):
         _ = plan.validation_figures
 
 

@@ -12,8 +12,8 @@ import pytest
 import xarray as xr
 
 from pscnet.report.inputs import ReportError, read_month, read_retrievals
-from pscnet.report.packing import FROZEN, NOTHING, pack, pack_within, quantise
-from pscnet.report.page import PAGE_LIMIT, write_page
+from pscnet.report.page.packing import FROZEN, NOTHING, pack, pack_within, quantise
+from pscnet.report.page.whole import PAGE_LIMIT, write_page
 from pscnet.report.run_figures import write_run_figures
 from pscnet.validation.score_run import score_run
 

@@ -17,8 +17,8 @@ from pscnet import provenance
 from pscnet.report.coverage import coverage_by_month
 from pscnet.report.figure_files import read_index
 from pscnet.report.inputs import ReportError, read_checks, read_curve, read_month, read_retrievals
-from pscnet.report.page_data import page_data
-from pscnet.report.pictures import embedded
+from pscnet.report.page.data import page_data
+from pscnet.report.page.pictures import embedded
 from pscnet.report.run_facts import inputs_view, provenance_of, runtimes_view
 from pscnet.report.stations import read_sensors
 from pscnet.report.tables import score_tables, targets_table, tiles
@@ -193,7 +193,7 @@ def _seen_view(coverage: Mapping[str, Any]) -> View:
 
 
 def _render(*, data: Mapping[str, Any], document: Mapping[str, Any], **parts: Any) -> str:
-    assets = resources.files("pscnet.report") / "assets"
+    assets = resources.files("pscnet.report.page") / "assets"
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters["plain"], environment.filters["number"] = _plain, number
     template = environment.from_string((assets / "page.html").read_text(encoding="utf-8"))

@@ -12,7 +12,7 @@ import numpy as np
 import xarray as xr
 
 from pscnet.report.inputs import Month, Retrievals, edges
-from pscnet.report.packing import pack_plain, pack_within, quantise
+from pscnet.report.page.packing import pack_plain, pack_within, quantise
 from pscnet.report.stations import Sensors
 
 #: Names of series, in the order of the legend.
