@@ -144,7 +144,7 @@ def test_a_new_month_runs_its_own_jobs_and_neither_training_nor_old_months(tiny_
         "verify_heldout": 1,
         "verify_scores": 1,
         "report_inputs": 1,
-        "report_quicklook": 3,
+        "report_quicklook": 2,
         "report_figures": 1,
         "report_page": 1,
     }
