@@ -51,7 +51,7 @@ def draw_maps(
     width = WIDTH / 3
     aspect = 1 / math.cos(math.radians(float(month.lat.mean())))
     height = width * (box[0][0] - box[0][-1]) * aspect / (box[1][-1] - box[1][0])
-    figure = Figure(figsize=(WIDTH, min(height, 6) + 1.0), layout="constrained")
+    figure = Figure(figsize=(WIDTH, min(height, 6) + 1.2), layout="constrained")
     axes = figure.subplots(1, 3, sharex=True, sharey=True)
     colours = matplotlib.colormaps[colormap]
     coarse = retrievals.latest(month.times[step])[0]

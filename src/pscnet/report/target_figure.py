@@ -54,7 +54,7 @@ def target_points(rows: Mapping[str, Mapping[str, Any]], error: str) -> dict[str
 def draw_target(document: Mapping[str, Any], net: str) -> Figure:
     """Target diagrams of the score tables that the run has; ``net`` is the name of what made the product."""
     panels = [(key, *_PANELS[key]) for key in _PANELS if document.get(key)]
-    figure = Figure(figsize=(WIDTH, 4.4 if len(panels) > 1 else 5.2), layout="constrained")
+    figure = Figure(figsize=(WIDTH, 4.2 if len(panels) > 1 else 5.2), layout="constrained")
     axes = np.atleast_1d(figure.subplots(1, len(panels)))
     methods = [m for m in METHODS if any(m in document[key] for key, _, _ in panels)]
     for axis, (key, title, error) in zip(axes, panels, strict=True):
