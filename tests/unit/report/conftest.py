@@ -43,6 +43,7 @@ def made_up_document(what: str = "stations") -> Document:
     tables = [
         ScoreTable("networks", "Networks", columns, rows, "Fewer than 120 common stamps have no score."),
         ScoreTable("sensors", "Sensors", columns, many),
+        ScoreTable("withheld", "Withheld regions", columns, [], "No region was withheld."),
     ]
     return Document(what, f"Findings of {what}", "Made up <b>for a test</b>.", tables, {"n": 3})
 

@@ -81,6 +81,7 @@ def test_a_validation_is_shown_with_its_tables_and_figures(page):
     assert "<b>0.800</b><small>0.700 to 0.900</small>" in ours and "TWINMAQU" in ours
     assert "<details><summary>Sensors (30 rows)</summary>" in section, "long tables are folded"
     assert "<summary>Networks" not in section
+    assert "Nothing to show. No region was withheld." in section, "a table without rows says why"
     gap = re.findall(r"<td>–</td>", section)
     assert len(gap) == 2, "an undefined number is a dash without a value to sort by"
 

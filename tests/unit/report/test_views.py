@@ -36,7 +36,7 @@ def test_an_interval_with_an_undefined_end_is_not_shown():
 
 
 def test_a_document_becomes_tables():
-    networks, sensors = document_views(made_up_document(), "U-Net")
+    networks, sensors, withheld = document_views(made_up_document(), "U-Net")
     assert networks.headings == [("R", ""), ("bias", "m3 m-3"), ("common stamps", "")]
     assert (networks.grouped, networks.long, sensors.grouped, sensors.long) == (True, False, False, True)
     assert [row.name for row in networks.rows] == ["U-Net (product)", "ERA5-Land, raw", "U-Net (product)"]
@@ -44,6 +44,7 @@ def test_a_document_becomes_tables():
     assert [cell.best for cell in networks.rows[0].cells] == [True, True, False]
     assert not any(cell.best for cell in networks.rows[2].cells), "a group of one row has no best"
     assert networks.rows[2].cells[0].value is None and networks.rows[2].cells[2].text == "3"
+    assert withheld.rows == [] and not withheld.long
     assert (networks.first, sensors.first) == ("method", "what")
 
 
