@@ -175,6 +175,19 @@ def test_a_network_with_one_station_has_scores_and_no_interval_and_the_note_says
 def test_mean_series_compare_the_same_stations():
     made = world(networks={"A": 4})
     made.measured[0] += 0.2  # a wet station ...
+def test_stations_are_counted_that_have_the_score():
+    """One of two does not vary: R is of one station, and the table says one."""
+    made = world(networks={"A": 2})
+    made.measured[1] = 0.2
+    scored = score_all(Pairs.of(made), RULES)
+    table = network_table("networks", "", made, scored, RULES, "")
+    row = table.rows[0]
+    assert row.values["r"] == scored[PRODUCT][0].values["r"]
+    assert (row.values["stations"], row.values["n"]) == (1, TIMES.size)
+    assert row.values["ubrmsd"] == pytest.approx(np.mean([one.values["ubrmsd"] for one in scored[PRODUCT]]))
+    assert "Stations and stamps are those behind R" in table.note
+
+
     made.fields[PRODUCT][0] += 0.2
     made.measured[0, 100:] = np.nan  # ... that falls silent
     (pairs,) = mean_series(Pairs.of(made), RULES.minimum // 2).values()
@@ -229,6 +242,13 @@ def test_a_method_that_is_worse_between_overpasses_shows_it():
 def test_relative_change_by_hand():
     change, _ = relative_change(np.array([0.5, 0.7]), np.array([0.4, 0.8]), 10)
     assert change == pytest.approx(0.0)
+def test_a_change_from_overpass_hours_is_best_at_zero():
+    """As in the table of skill by time of day: more skill at other hours is as odd as less."""
+    better = {column.key: column.better for column in hour_table(Pairs.of(world()), RULES).columns}
+    assert better["r_change"] == better["ubrmsd_change"] == "zero"
+    assert (better["r"], better["ubrmsd"]) == ("high", "low")
+
+
     assert relative_change(np.array([0.9]), np.array([0.6]), 10)[0] == pytest.approx(50.0)
     assert np.isnan(relative_change(np.array([np.nan]), np.array([0.5]), 10)[0])
 
