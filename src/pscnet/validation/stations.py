@@ -192,7 +192,8 @@ def _note(matched: Match, scored: dict[str, list[Scored]], rules: Rules, left_ou
     stations = {matched.key(k) for k in range(len(matched.name))}
     parts = [
         f"{len(matched.name)} sensors at {len(stations)} stations of {len(set(matched.network))} networks; good values "
-        "within 1.5 h of a stamp, unfrozen by sensor, model and product, on stamps where all methods have a value."
+        "within 1.5 h of a stamp, on ground that is unfrozen by sensor, model and product and free of snow by the "
+        "product, on stamps where all methods have a value."
     ]
     lacking = [(k, one.n) for k, one in enumerate(scored[PRODUCT]) if one.n < rules.minimum]
     if lacking:
@@ -202,6 +203,9 @@ def _note(matched: Match, scored: dict[str, list[Scored]], rules: Rules, left_ou
         k for k, one in enumerate(scored[PRODUCT]) if one.n >= rules.minimum and not np.isfinite(one.values["r"])
     ]
     if constant:
+    unknown = int((matched.unknown_model & np.isfinite(matched.measured)).sum())
+    if unknown:
+        parts.append(f"{unknown} values are not scored, as the model's soil temperature (stl1) is not known there.")
         shown = "; ".join(matched.label(k) for k in constant)
         parts.append(f"No R and KGE where a series does not vary: {shown}.")
     for network in dict.fromkeys(matched.network):
@@ -241,7 +245,7 @@ def write_series(matched: Match, path: str | Path) -> None:
         attrs={"Conventions": "CF-1.11", "title": "Stations, product and references on the stamps of the test days"},
     )
     made["common"] = (
-        ("sensor", "time"), matched.common.astype("i1"), {"long_name": "1: unfrozen, all methods have a value"}
+        ("sensor", "time"), matched.common.astype("i1"), {"long_name": "1: unfrozen, no snow, all methods have a value"}
     )  # fmt: skip
     # A variable without any value cannot be compressed.
     encoding = {name: {"zlib": True, "complevel": 1} for name in made.data_vars if made.sizes["sensor"]}

@@ -23,6 +23,7 @@ from pscnet.validation.station_truth import CONTROL, truth_check
 from pscnet.validation.stations import make_document, validate_stations, write_series
 
 INTERVALS = [("2017-07-01T00:00", "2017-09-01T00:00")]
+from pscnet.variables import FLAG_BITS
 TIMES = np.arange(np.datetime64("2017-07-01", "ns"), np.datetime64("2017-09-01", "ns"), np.timedelta64(3, "h"))
 RULES = Rules(120, 1 / 8, 35.0, block_starts(INTERVALS, 8), 400)
 NOISE = {PRODUCT: 0.015, "era5_land": 0.04, "era5_land_rescaled": 0.03, "smap_interpolated": 0.025}
@@ -52,7 +53,7 @@ def world(seed: int = 0, networks: dict[str, int] | None = None) -> Match:
     return Match(
         TIMES, [net for net, _ in names], [name for _, name in names], ["5TM"] * n, np.linspace(31, 33, n),
         np.linspace(91, 93, n), np.full(n, 0.05), np.full(n, 0.05), measured, np.full(truth.shape, 5.0), fields,
-        np.full(truth.shape, 0.02), smap, nothing, nothing, truth,
+        np.full(truth.shape, 0.02), smap, nothing, nothing.copy(), nothing.copy(), nothing.copy(), truth,
     )  # fmt: skip
 
 
@@ -172,9 +173,6 @@ def test_a_network_with_one_station_has_scores_and_no_interval_and_the_note_says
     assert np.isfinite(whole.intervals["r"]).all(), "the control: seven stations have one"
 
 
-def test_mean_series_compare_the_same_stations():
-    made = world(networks={"A": 4})
-    made.measured[0] += 0.2  # a wet station ...
 def test_stations_are_counted_that_have_the_score():
     """One of two does not vary: R is of one station, and the table says one."""
     made = world(networks={"A": 2})
@@ -190,6 +188,9 @@ def test_stations_are_counted_that_have_the_score():
 
     made.fields[PRODUCT][0] += 0.2
     made.measured[0, 100:] = np.nan  # ... that falls silent
+def test_mean_series_compare_the_same_stations():
+    made = world(networks={"A": 4})
+    made.measured[0] += 0.2  # a wet station ...
     (pairs,) = mean_series(Pairs.of(made), RULES.minimum // 2).values()
     inside = pairs.measured[0, :100].mean() - pairs.fields[PRODUCT][0, :100].mean()
     after = pairs.measured[0, 100:].mean() - pairs.fields[PRODUCT][0, 100:].mean()
@@ -239,9 +240,6 @@ def test_a_method_that_is_worse_between_overpasses_shows_it():
     assert len({group for _, group in rows}) == 10
 
 
-def test_relative_change_by_hand():
-    change, _ = relative_change(np.array([0.5, 0.7]), np.array([0.4, 0.8]), 10)
-    assert change == pytest.approx(0.0)
 def test_a_change_from_overpass_hours_is_best_at_zero():
     """As in the table of skill by time of day: more skill at other hours is as odd as less."""
     better = {column.key: column.better for column in hour_table(Pairs.of(world()), RULES).columns}
@@ -251,6 +249,9 @@ def test_a_change_from_overpass_hours_is_best_at_zero():
 
     assert relative_change(np.array([0.9]), np.array([0.6]), 10)[0] == pytest.approx(50.0)
     assert np.isnan(relative_change(np.array([np.nan]), np.array([0.5]), 10)[0])
+def test_relative_change_by_hand():
+    change, _ = relative_change(np.array([0.5, 0.7]), np.array([0.4, 0.8]), 10)
+    assert change == pytest.approx(0.0)
 
 
 # The truth ---------------------------------------------------------------------------------------------------------
@@ -327,22 +328,25 @@ def files(tmp_path):
         "sensors": write("sensors.nc", sensors, coordinates, left_out='[{"what": "x", "reason": "too deep"}]'),
         "products": [
             write(
-                "product.nc",
+                "product_2017-07.nc",
                 {"soil_moisture": (on, fields[PRODUCT]), "soil_moisture_uncertainty": (on, fields[PRODUCT] * 0.1),
                  "flag": (on, flag)},
             )
         ],
-        "references": [write("fields.nc", {name: (on, fields[name]) for name in NOISE if name != PRODUCT})],
-        "predictors": [write("predictors.nc", {"stl1": (on, warm)})],
+        "references": [write("fields_2017-07.nc", {name: (on, fields[name]) for name in NOISE if name != PRODUCT})],
+        "predictors": [write("predictors_2017-07.nc", {"stl1": (on, warm)})],
         "smap": [
             write(
-                "smap.nc",
+                "smap_2017-07.nc",
                 {"soil_moisture": (("half_orbit", "y", "x"), seen), "time_offset": (("half_orbit", "y", "x"), offset)},
                 {}, month="2017-07",
             )
         ],
         "truths": [
-            write("truth.nc", {"soil_moisture": (on, fields["truth"]), "frozen": (on, flag), "snow": (on, 0 * flag)})
+            write(
+                "truth_2017-07.nc",
+                {"soil_moisture": (on, fields["truth"]), "frozen": (on, flag), "snow": (on, 0 * flag)},
+            )
         ],
         "fine": fine, "coarse": coarse, "test_intervals": [("2017-07-02T00:00", "2017-08-01T00:00")],
     }  # fmt: skip
@@ -377,6 +381,26 @@ def test_predictors_without_stl1_mask_by_sensor_and_flag_alone(files):
 
 def test_a_retrieval_belongs_to_the_cell_that_the_station_lies_in(files):
     arguments, _ = files
+def test_snow_and_an_unknown_soil_temperature_are_not_common(files):
+    """Snow is masked by the product's flag, as in all other scores; ground of unknown temperature may be frozen."""
+    arguments, _ = files
+    with xr.open_dataset(arguments["products"][0]) as data:
+        data.load()
+    data["flag"].values[150] = FLAG_BITS["snow"]
+    data.to_netcdf(arguments["products"][0])
+    with xr.open_dataset(arguments["predictors"][0]) as data:
+        data.load()
+    data["stl1"].values[160:163] = np.nan
+    data.to_netcdf(arguments["predictors"][0])
+    made = match(**arguments)
+    hidden = [92, 93, 142, 152, 153, 154]
+    assert np.flatnonzero(~made.common[0]).tolist() == hidden, "frozen by flag and by model, snow, unknown"
+    assert np.flatnonzero(made.snow_flag[0]).tolist() == [142] and not made.frozen[0, 142]
+    assert np.flatnonzero(made.unknown_model[0]).tolist() == [152, 153, 154] and not made.frozen[0, 152:155].any()
+    assert (made.counts()[0]["snow_by_flag"], made.counts()[0]["unknown_by_model"]) == (1, 3)
+    assert "6 values are not scored, as the model's soil temperature" in make_document(made, RULES, 10, []).note
+
+
     coarse = arguments["coarse"]
     with xr.open_dataset(arguments["smap"][0]) as data:
         data.load()
@@ -418,8 +442,14 @@ def test_bad_files_are_named(fault, files):
 
 def test_a_missing_product_month_is_named(files):
     arguments, _ = files
-    with pytest.raises(ScoreError, match="one product, one reference file"):
-        match(**(arguments | {"products": []}))
+    for kind, what, rule in (
+        ("products", "the product", "product_month"),
+        ("references", "the reference fields", "verify_references"),
+        ("predictors", "the predictors", "regrid_era5_land"),
+    ):
+        for paths in ([], [arguments[kind][0].with_name("absent_2017-07.nc")]):
+            with pytest.raises(ScoreError, match=f"{what} of 2017-07: .*make it with the rule {rule}"):
+                match(**(arguments | {kind: paths}))
     with pytest.raises(ScoreError, match="found 1, 1, 1 and 2"):
         match(**(arguments | {"truths": arguments["truths"] * 2}))
 
