@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -15,15 +16,16 @@ from pscnet.grids import ease2_grid, regular_grid
 from pscnet.validation import METHODS, PRODUCT, ScoreError
 from pscnet.validation.blocks import block_starts
 from pscnet.validation.document import read_document
+from pscnet.validation.leakage import LEARNT
 from pscnet.validation.station_hours import ALL_HOURS, OVERPASS, hour_table, relative_change
 from pscnet.validation.station_match import Match, match, read_smap
 from pscnet.validation.station_networks import ALL, Pairs, mean_series, network_table, score_all
 from pscnet.validation.station_scores import Rules, daily_means, over_stations, score
 from pscnet.validation.station_truth import CONTROL, truth_check
 from pscnet.validation.stations import make_document, validate_stations, write_series
+from pscnet.variables import FLAG_BITS
 
 INTERVALS = [("2017-07-01T00:00", "2017-09-01T00:00")]
-from pscnet.variables import FLAG_BITS
 TIMES = np.arange(np.datetime64("2017-07-01", "ns"), np.datetime64("2017-09-01", "ns"), np.timedelta64(3, "h"))
 RULES = Rules(120, 1 / 8, 35.0, block_starts(INTERVALS, 8), 400)
 NOISE = {PRODUCT: 0.015, "era5_land": 0.04, "era5_land_rescaled": 0.03, "smap_interpolated": 0.025}
@@ -186,11 +188,11 @@ def test_stations_are_counted_that_have_the_score():
     assert "Stations and stamps are those behind R" in table.note
 
 
-    made.fields[PRODUCT][0] += 0.2
-    made.measured[0, 100:] = np.nan  # ... that falls silent
 def test_mean_series_compare_the_same_stations():
     made = world(networks={"A": 4})
     made.measured[0] += 0.2  # a wet station ...
+    made.fields[PRODUCT][0] += 0.2
+    made.measured[0, 100:] = np.nan  # ... that falls silent
     (pairs,) = mean_series(Pairs.of(made), RULES.minimum // 2).values()
     inside = pairs.measured[0, :100].mean() - pairs.fields[PRODUCT][0, :100].mean()
     after = pairs.measured[0, 100:].mean() - pairs.fields[PRODUCT][0, 100:].mean()
@@ -247,11 +249,11 @@ def test_a_change_from_overpass_hours_is_best_at_zero():
     assert (better["r"], better["ubrmsd"]) == ("high", "low")
 
 
-    assert relative_change(np.array([0.9]), np.array([0.6]), 10)[0] == pytest.approx(50.0)
-    assert np.isnan(relative_change(np.array([np.nan]), np.array([0.5]), 10)[0])
 def test_relative_change_by_hand():
     change, _ = relative_change(np.array([0.5, 0.7]), np.array([0.4, 0.8]), 10)
     assert change == pytest.approx(0.0)
+    assert relative_change(np.array([0.9]), np.array([0.6]), 10)[0] == pytest.approx(50.0)
+    assert np.isnan(relative_change(np.array([np.nan]), np.array([0.5]), 10)[0])
 
 
 # The truth ---------------------------------------------------------------------------------------------------------
@@ -379,8 +381,6 @@ def test_predictors_without_stl1_mask_by_sensor_and_flag_alone(files):
     assert not match(**arguments).frozen_model.any()
 
 
-def test_a_retrieval_belongs_to_the_cell_that_the_station_lies_in(files):
-    arguments, _ = files
 def test_snow_and_an_unknown_soil_temperature_are_not_common(files):
     """Snow is masked by the product's flag, as in all other scores; ground of unknown temperature may be frozen."""
     arguments, _ = files
@@ -401,6 +401,8 @@ def test_snow_and_an_unknown_soil_temperature_are_not_common(files):
     assert "6 values are not scored, as the model's soil temperature" in make_document(made, RULES, 10, []).note
 
 
+def test_a_retrieval_belongs_to_the_cell_that_the_station_lies_in(files):
+    arguments, _ = files
     coarse = arguments["coarse"]
     with xr.open_dataset(arguments["smap"][0]) as data:
         data.load()
@@ -454,14 +456,47 @@ def test_a_missing_product_month_is_named(files):
         match(**(arguments | {"truths": arguments["truths"] * 2}))
 
 
-def test_the_whole_validation_writes_its_files(files, tmp_path):
+def test_one_month_of_two_is_not_taken_for_both(files):
+    arguments, _ = files
+    with pytest.raises(ScoreError, match="the product of 2017-08: expected one file for each month"):
+        match(**(arguments | {"test_intervals": [("2017-07-02T00:00", "2017-08-02T00:00")]}))
+
+
+@pytest.fixture
+def heldout(tmp_path):
+    """Held-out pairs of a checkpoint that was trained on so many blocks of time."""
+
+    def write(train: tuple[str, str]) -> Path:
+        blocks = {"train": [train], "validation": [["2016-07-01", "2016-08-01"]], "test": []}
+        said = json.dumps({"split": blocks, "buffer_days": 8, "window_days": 8})
+        xr.Dataset(attrs={LEARNT: said}).to_netcdf(tmp_path / "heldout.nc")
+        return tmp_path / "heldout.nc"
+
+    return write
+
+
+HONEST = ("2016-01-01", "2016-07-01")
+
+
+def test_test_days_that_the_net_was_trained_on_are_refused(files, heldout, tmp_path):
+    arguments, _ = files
+    out = {f"{kind}_out": tmp_path / kind for kind in ("json", "csv", "series")}
+    leaking = heldout(("2017-07-10", "2017-07-20"))
+    with pytest.raises(ScoreError, match=r"trained \(split\.train\), are among the days that are scored"):
+        validate_stations(**arguments, **out, heldout=leaking, window_days=8, draws=100)
+    assert not any(path.exists() for path in out.values())
+    validate_stations(**arguments, **out, heldout=heldout(HONEST), window_days=8, draws=100)
+    assert all(path.exists() for path in out.values()), "the control: a net that has not seen them"
+
+
+def test_the_whole_validation_writes_its_files(files, heldout, tmp_path):
     arguments, _ = files
     out = {
         "json_out": tmp_path / "stations.json",
         "csv_out": tmp_path / "stations.csv",
         "series_out": tmp_path / "s.nc",
     }
-    validate_stations(**arguments, **out, window_days=8, min_stamps=100, draws=100)
+    validate_stations(**arguments, **out, heldout=heldout(HONEST), window_days=8, min_stamps=100, draws=100)
     document = read_document(out["json_out"])
     assert [table.name for table in document.tables] == [
         "networks", "networks_daily", "differences", "truth_check", "network_means", "network_means_daily",
@@ -491,7 +526,7 @@ def test_too_few_stamps_and_constant_series_are_told_in_the_note():
     assert np.isnan(rows["A, S1"].values["r"]) and np.isfinite(rows["A, S1"].values["ubrmsd"])
 
 
-def test_no_sensor_of_use_is_an_honest_gap(files, tmp_path):
+def test_no_sensor_of_use_is_an_honest_gap(files, heldout, tmp_path):
     arguments, _ = files
     with xr.open_dataset(arguments["sensors"]) as data:
         data.load()
@@ -501,7 +536,7 @@ def test_no_sensor_of_use_is_an_honest_gap(files, tmp_path):
         "csv_out": tmp_path / "stations.csv",
         "series_out": tmp_path / "s.nc",
     }
-    document = validate_stations(**arguments, **out, window_days=8)
+    document = validate_stations(**arguments, **out, heldout=heldout(HONEST), window_days=8)
     assert document.tables == [] and "No sensor is of use" in document.note and "too deep (1)" in document.note
     with xr.open_dataset(out["series_out"]) as series:
         assert series.sizes["sensor"] == 0
