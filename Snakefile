@@ -30,6 +30,10 @@ from pscnet.provenance import code_of
 configfile: "config/config.yaml"
 
 
+# What the first page of `snakemake --report` says.
+report: "workflow/report/workflow.rst"
+
+
 try:
     PLAN = Plan(config)
 except ConfigError as error:
@@ -60,6 +64,7 @@ rule all:
         scores=expand("results/{run}/scores.{kind}", run=PLAN.run, kind=["json", "csv"]),
         validation=PLAN.validation_files,
         report=f"results/{PLAN.run}/report.html",
+        quicklooks=PLAN.at("results/{run}/quicklooks/{run}_{month}.png"),
         stations=[f"build/{PLAN.run}/twin/stations.json"] if PLAN.twin else [],
         manifests=PLAN.manifests,
     message:

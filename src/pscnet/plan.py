@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pscnet import config, provenance
 from pscnet.grids import WEIGHTS
 from pscnet.model_plan import ModelPlan
+from pscnet.report_plan import ReportPlan
 from pscnet.sections import SMAP_SOURCES, is_address
 from pscnet.timeaxis import PARTS, neighbour
 from pscnet.validation_plan import ENHANCED, ValidationPlan
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 INTERPOLATION = {"source_to_fine": "bilinear"}
 
 
-class Plan(ModelPlan, ValidationPlan):
+class Plan(ModelPlan, ValidationPlan, ReportPlan):
     """What the rules ask of a configuration.
 
     Parameters
@@ -196,23 +197,6 @@ class Plan(ModelPlan, ValidationPlan):
     def test_months(self) -> list[str]:
         """The months that are scored."""
         return self.part_months(PARTS[-1])
-
-    @property
-    def report_month(self) -> str:
-        """The month that the report shows."""
-        return self.config.report.month or self.test_months[0]
-
-    @property
-    def report_references(self) -> list[str]:
-        """The same month where it has reference fields: test months have."""
-        return [month for month in self.test_months if month == self.report_month]
-
-    def summary(self) -> dict[str, Any]:
-        """What was run, for the report."""
-        keys = ("source", "period", "region", "predictors", "samples", "model", "training", "smap", "regrid")
-        values = self.config.model_dump(mode="json")
-        chosen = {key: values[key] for key in keys} | ({"twin": values["twin"]} if self.twin else {})
-        return {"title": self.config.product.title, "run": self.run, **chosen, "split": self.split_blocks}
 
     # Files over the network ------------------------------------------------------------------------------------------
 

@@ -147,6 +147,12 @@ class PairMoments:
             r = np.clip(self.sxy / np.sqrt(self.sxx * self.syy), -1.0, 1.0)
         return np.where(varies & (self.n >= max(minimum, 2)), r, np.nan)
 
+    def std_ratio(self, minimum: int = 2) -> np.ndarray:
+        """Standard deviation of x over that of y; NaN wherever R is."""
+        with np.errstate(invalid="ignore", divide="ignore"):
+            ratio = np.sqrt(self.sxx / self.syy)
+        return np.where(np.isfinite(self.r(minimum)), ratio, np.nan)
+
     def bias(self, minimum: int = 1) -> np.ndarray:
         """Mean of x minus mean of y."""
         return self._enough(self.mean_x - self.mean_y, minimum)

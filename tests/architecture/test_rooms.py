@@ -25,6 +25,7 @@ ALLOWED = {
     "pytesmo": {"scores.py", "validation"},
     "jinja2": {"report"},
     "matplotlib": {"report"},
+    "PIL": {"report"},
     "sklearn": {"trees.py", "tree_arrays.py"},
     "torch": {
         "nets",

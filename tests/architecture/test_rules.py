@@ -142,6 +142,7 @@ def test_raw_folders_are_neither_input_nor_output():
 
 #: Modules whose conda package has another name.
 PACKAGES = {
+    "PIL": "pillow",
     "ecmwf": "ecmwf-datastores-client",
     "matplotlib": "matplotlib-base",
     "netCDF4": "netcdf4",

@@ -45,6 +45,13 @@ def test_scores_by_hand():
     assert moments.bias() == pytest.approx(0.5)
     assert moments.rmsd() == pytest.approx(np.sqrt((0 + 1 + 1 + 4) / 4))
     assert moments.ubrmsd() == pytest.approx(np.sqrt(6 / 4 - 0.25))
+    assert moments.std_ratio() == pytest.approx(np.sqrt(14 / 5))
+
+
+def test_the_ratio_of_standard_deviations_is_undefined_where_r_is():
+    rows = np.array([1.0, 2.0, 3.0]), np.array([2.0, 2.0, 2.0])
+    assert np.isnan(PairMoments.of(*rows).std_ratio()) and np.isnan(PairMoments.of(rows[1], rows[0]).std_ratio())
+    assert np.isnan(PairMoments.of(np.array([1.0]), np.array([2.0])).std_ratio())
 
 
 def test_anscombe_quartet():

@@ -44,6 +44,10 @@ def test_the_real_run_is_planned_without_data_and_accounts(workspace, capsys):
         "validate_hours": 1,
         "validate_dynamics": 1,
         "validate_uncertainty": 1,
+        "report_inputs": 1,
+        "report_figures": 1,
+        "report_validation": 1,
+        "report_quicklook": PLATEAU_MONTHS,
         "report_page": 1,
     }.items():
         assert f"{rule} {count}" in " ".join(from_conftest.split()), rule
@@ -101,7 +105,14 @@ def test_a_comparison_trains_every_net_in_every_dress_with_every_seed(workspace)
     assert jobs["compare_references"] == jobs["compare_numbers"] == jobs["compare_page"] == 1
     # Samples are made once for all of them; of what a product needs, nothing is asked for.
     assert (jobs["dataset_samples"], jobs["dataset_kriged"], jobs["dataset_sequences"]) == (2, 2, 2)
-    assert not set(jobs) & {"downscale_month", "product_month", "verify_heldout", "verify_scores", "report_page"}
+    assert not set(jobs) & {
+        "downscale_month",
+        "product_month",
+        "verify_heldout",
+        "verify_scores",
+        "report_page",
+        "report_quicklook",
+    }
 
 
 def test_a_smaller_comparison_plans_less(workspace):

@@ -76,6 +76,7 @@ rule validate_stations:
         products=PLAN.part("results/{run}/product/sm_{run}_10km_3h_{month}.nc", "test"),
         fields=PLAN.part("build/{run}/verify/fields_{month}.nc", "test"),
         predictors=PLAN.part("build/{run}/predictors/{month}.nc", "test"),
+        heldout="build/{run}/verify/heldout.nc",
         smap=PLAN.span("build/{run}/smap/{month}.nc", "test"),
         truth=PLAN.part("build/{run}/truth/{month}.nc", "test") if PLAN.twin else [],
     output:
@@ -144,6 +145,7 @@ rule validate_dynamics:
         products=PLAN.part("results/{run}/product/sm_{run}_10km_3h_{month}.nc", "test"),
         fields=PLAN.part("build/{run}/verify/fields_{month}.nc", "test"),
         predictors=PLAN.part("build/{run}/predictors/{month}.nc", "test"),
+        heldout="build/{run}/verify/heldout.nc",
         truth=PLAN.part("build/{run}/truth/{month}.nc", "test") if PLAN.twin else [],
         static="build/{run}/static.nc",
     output:

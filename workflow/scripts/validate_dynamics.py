@@ -9,6 +9,7 @@ with log_to(snakemake.log[0]):
         products=snakemake.input.products,
         references=snakemake.input.fields,
         predictors=snakemake.input.predictors,
+        heldout=snakemake.input.heldout,
         static=snakemake.input.static,
         fine=fine_grid(**snakemake.params.fine),
         test_intervals=snakemake.params.intervals,

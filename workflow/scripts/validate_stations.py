@@ -10,6 +10,7 @@ with log_to(snakemake.log[0]):
         products=snakemake.input.products,
         references=snakemake.input.fields,
         predictors=snakemake.input.predictors,
+        heldout=snakemake.input.heldout,
         smap=snakemake.input.smap,
         truths=snakemake.input.truth,
         fine=fine_grid(**snakemake.params.fine),

@@ -30,6 +30,7 @@ from pscnet.validation.diurnal import (
 from pscnet.validation.document import Column, Document, Row, ScoreTable
 from pscnet.validation.events import BEFORE, composite, find_events, responses
 from pscnet.validation.lattice import said
+from pscnet.validation.leakage import require_unseen_pairs
 from pscnet.validation.resampling import block_of, draw_pooled, draw_weights, interval_of
 from pscnet.validation.sampled import TRUTH, Sampled, read_sampled
 from pscnet.validation.satellite import grouped
@@ -78,6 +79,7 @@ def validate_dynamics(
     products: Sequence[str | Path],
     references: Sequence[str | Path],
     predictors: Sequence[str | Path],
+    heldout: str | Path,
     static: str | Path,
     fine: Grid,
     test_intervals: Intervals,
@@ -95,6 +97,8 @@ def validate_dynamics(
     ----------
     products, references, predictors : paths
         Of each month of the test split, in the order of time; rain is ``tp`` of the predictors.
+    heldout : path
+        Held-out SMAP pairs, which say what the checkpoint was trained on.
     static : path
     fine : Grid
     test_intervals : list of (start, end), ISO, half-open
@@ -111,8 +115,9 @@ def validate_dynamics(
     Raises
     ------
     ScoreError
-        When the files do not belong together, or hold nothing on test days.
+        When the net has seen a scored day, the files do not belong together, or hold nothing on test days.
     """
+    require_unseen_pairs(heldout, test_intervals)
     starts = block_starts(test_intervals, block_days)
     in_space = SpaceSpectra(fine, read_region(static, fine), starts)
     series = read_sampled(

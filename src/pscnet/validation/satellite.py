@@ -96,6 +96,7 @@ def _row(field: np.ndarray, smap: np.ndarray, cell: np.ndarray, times: np.ndarra
         "cell_ubrmsd": mean_of_cells(by_cell.ubrmsd(MINIMUM_RETRIEVALS))[0],
         "bias": float(total.bias()),
         "rmsd": float(total.rmsd()),
+        "std_ratio": float(total.std_ratio()),
         "n": int(total.n),
         "cells": cells,
     }

@@ -4,10 +4,11 @@
 table              what it holds
 =================  ==================================================================================================
 satellite_36km     agreement with held-out SMAP: R pooled over cells and times with its 95 % block bootstrap interval,
-                   mean R of cells, ubRMSD (pooled, mean of cells), bias, RMSD
+                   mean R of cells, ubRMSD (pooled, mean of cells), bias, RMSD, ratio of standard deviations
 truth_10km         against the truth (twin only): mean over cells of temporal R and ubRMSE; bias, RMSE, R and ubRMSE
-                   pooled; R within 36 km cells, plain and beyond the smooth field, lasting and changing; R of
-                   3-hour changes; the same at overpass hours; the share of truth inside 1 and 2 sigma, CRPS
+                   pooled, and the ratio of standard deviations; R within 36 km cells, plain and beyond the smooth
+                   field, lasting and changing; R of 3-hour changes; the same at overpass hours; the share of truth
+                   inside 1 and 2 sigma, CRPS
 by_hour            temporal R and ubRMSE of each stamp of the day (twin only)
 coverage           unfrozen land cells and steps of the region that carry a value, by month
 places             scores at the places of the report (twin only)
@@ -177,6 +178,8 @@ def _document(
                 "test days, none of them with a value of every method; check the product and the reference fields"
             )
         document["truth_10km"] = truth_scores.table(PRODUCT)
+        for method, row in document["truth_10km"].items():
+            row["std_ratio"] = float(truth_scores.parts(method).levels.pooled().std_ratio())
         document["truth_samples"] = truth_scores.counts()
         document["by_hour"] = truth_scores.by_hour()
         document["targets"] = make_targets(document["truth_10km"], coverage["all"]["share"])

@@ -16,8 +16,8 @@ from pscnet.validation.station_scores import Rules, over_stations, station_draws
 COLUMNS = [
     Column("r", "R", better="high"),
     Column("ubrmsd", "ubRMSD", "m3 m-3", 4, better="low"),
-    Column("r_change", "R against overpass hours", "%", 1, better="high"),
-    Column("ubrmsd_change", "ubRMSD against overpass hours", "%", 1, better="low"),
+    Column("r_change", "R against overpass hours", "%", 1, better="zero"),
+    Column("ubrmsd_change", "ubRMSD against overpass hours", "%", 1, better="zero"),
     STATIONS,
 ]
 

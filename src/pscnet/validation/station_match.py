@@ -1,8 +1,9 @@
 """Stations and gridded fields beside each other: on the stamps of the test days, at the cells that the stations lie in.
 
 A stamp of a sensor is *common* when the sensor, the product and every reference field have a value and the ground is
-not frozen: neither by the sensor's thermometer (where it has one) nor by the model (ERA5-Land ``stl1``, where it is a
-predictor), both above 0 degree C, nor by the product's flag. All methods are scored on the same stamps.
+neither frozen nor under snow. Frozen: by the sensor's thermometer (where it has one) or by the model (ERA5-Land
+``stl1``, where it is a predictor) at or below 0 degree C, or by the product's flag; where ``stl1`` has no value nobody
+knows, and the stamp is not common. Snow: by the product's flag. All methods are scored on the same stamps.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from pscnet.grids import Grid
 from pscnet.sources.stations import cell_of
 from pscnet.timeaxis import nearest_stamp
 from pscnet.validation import PRODUCT, ScoreError, methods_of
+from pscnet.validation.presence import require_months
 from pscnet.validation.satellite import in_intervals
 from pscnet.variables import FLAG_BITS
 
@@ -26,6 +28,9 @@ _ZERO = 273.15
 
 #: ERA5-Land's temperature of the top 7 cm.
 _MODEL_TEMPERATURE = "stl1"
+
+#: Reasons of a match for a stamp that is not common, each bool (sensor, time).
+_MASKS = ("frozen_model", "unknown_model", "frozen_flag", "snow_flag")
 
 
 @dataclass(frozen=True)
@@ -50,6 +55,10 @@ class Match:
         The retrieval of the 36 km cell around the sensor, at the stamp nearest to its overpass; mostly NaN.
     frozen_model, frozen_flag : ndarray of bool
         By ``stl1``, by the product's flag.
+    unknown_model : ndarray of bool
+        Where ``stl1`` is a predictor and has no value.
+    snow_flag : ndarray of bool
+        By the product's flag.
     truth : ndarray or None
         Of the sensor's cell.
     """
@@ -69,6 +78,8 @@ class Match:
     smap: np.ndarray
     frozen_model: np.ndarray
     frozen_flag: np.ndarray
+    unknown_model: np.ndarray
+    snow_flag: np.ndarray
     truth: np.ndarray | None = None
 
     @property
@@ -80,7 +91,7 @@ class Match:
     def common(self) -> np.ndarray:
         """Where all methods are scored."""
         finite = [np.isfinite(values) for values in (self.measured, *self.fields.values())]
-        return np.logical_and.reduce(finite) & ~self.frozen
+        return np.logical_and.reduce(finite) & ~(self.frozen | self.unknown_model | self.snow_flag)
 
     def label(self, sensor: int) -> str:
         """Network, station and, where the station has several, instrument and depth of a sensor."""
@@ -96,13 +107,15 @@ class Match:
         return self.network[sensor], self.station[sensor]
 
     def counts(self) -> list[dict[str, int]]:
-        """Of each sensor: stamps with a value, those frozen by sensor, model and flag, and common ones."""
+        """Of each sensor: stamps with a value, those masked by sensor, model and flag, and common ones."""
         has = np.isfinite(self.measured)
         parts = {
             "measured": has,
             "frozen_by_sensor": has & (self.warmth <= 0.0),
             "frozen_by_model": has & self.frozen_model,
             "frozen_by_flag": has & self.frozen_flag,
+            "unknown_by_model": has & self.unknown_model,
+            "snow_by_flag": has & self.snow_flag,
             "common": self.common,
             "with_smap": self.common & np.isfinite(self.smap),
         }
@@ -142,27 +155,20 @@ def match(
     Raises
     ------
     ScoreError
-        A file lacks a variable or a stamp, or lies on other cells; a sensor lies outside the grid.
+        A file of a month is absent, lacks a variable or a stamp, or lies on other cells; a sensor lies outside the
+        grid.
     """
-    if not products or not len(products) == len(references) == len(predictors) or len(truths) not in (0, len(products)):
-        raise ScoreError(
-            "expected one product, one reference file, one predictor file and (on the twin) one truth file a month; "
-            f"found {len(products)}, {len(references)}, {len(predictors)} and {len(truths)}"
-        )
+    months = _months(products, references, predictors, truths, test_intervals)
     with xr.open_dataset(sensors) as data:
         station = data.load()
     cells = _cells(station, fine, sensors)
     with xr.open_dataset(references[0]) as first:
         methods = methods_of(first.variables, Path(references[0]), product=False)
     intervals = [(np.datetime64(start, "ns"), np.datetime64(end, "ns")) for start, end in test_intervals]
-    months = [
-        _month(paths, methods, cells, fine, intervals)
-        for paths in zip(products, references, predictors, truths or [None] * len(products), strict=True)
-    ]
-    series = {name: np.concatenate([month[name] for month in months], axis=-1) for name in months[0]}
+    read = [_month(paths, methods, cells, fine, intervals) for paths in months]
+    series = {name: np.concatenate([month[name] for month in read], axis=-1) for name in read[0]}
     times = series.pop("times")
     at = _rows(station["time"].values, times, Path(sensors), "the product")
-    frozen = {name: series.pop(name) > 0 for name in ("frozen_model", "frozen_flag")}
     return Match(
         times,
         *([str(text) for text in station[name].values] for name in ("network", "station", "sensor_name")),
@@ -171,9 +177,31 @@ def match(
         {name: series[name] for name in (PRODUCT, *methods)},
         series["sigma"],
         read_smap(smap, coarse, station["lat"].values, station["lon"].values, times),
-        **frozen,
+        **{name: series[name] for name in _MASKS},
         truth=series.get("truth"),
     )
+
+
+def _months(
+    products: Sequence[str | Path],
+    references: Sequence[str | Path],
+    predictors: Sequence[str | Path],
+    truths: Sequence[str | Path],
+    test_intervals: Sequence[tuple[str, str]],
+) -> list[tuple[str | Path, str | Path, str | Path, str | Path | None]]:
+    """The files of each month; each month of the test days has one of each kind."""
+    for paths, what, rule in (
+        (products, "the product", "product_month"),
+        (references, "the reference fields", "verify_references"),
+        (predictors, "the predictors", "regrid_era5_land"),
+    ):
+        require_months(paths, test_intervals, what, rule)
+    if not len(products) == len(references) == len(predictors) or len(truths) not in (0, len(products)):
+        raise ScoreError(
+            "expected one product, one reference file, one predictor file and (on the twin) one truth file a month; "
+            f"found {len(products)}, {len(references)}, {len(predictors)} and {len(truths)}"
+        )
+    return list(zip(products, references, predictors, truths or [None] * len(products), strict=True))
 
 
 def _cells(station: xr.Dataset, grid: Grid, path: str | Path) -> tuple[np.ndarray, np.ndarray]:
@@ -203,14 +231,15 @@ def _month(
     names = ("soil_moisture", "soil_moisture_uncertainty", "flag")
     moisture, sigma, flag = _at_cells(product, names, cells, grid, times, product)
     series = {"times": times, PRODUCT: moisture, "sigma": sigma}
-    frozen = np.nan_to_num(flag).astype(np.uint8) & FLAG_BITS["frozen"]
+    flag = np.nan_to_num(flag).astype(np.uint8)
+    series |= {f"{name}_flag": (flag & FLAG_BITS[name]) > 0 for name in ("frozen", "snow")}
     series |= dict(zip(methods, _at_cells(reference, methods, cells, grid, times, product), strict=True))
     with xr.open_dataset(predictor) as fields:
         known = _MODEL_TEMPERATURE in fields
-    model = np.zeros(moisture.shape)
+    warmth = np.full(moisture.shape, np.inf)  # without the variable the model masks nothing
     if known:
-        model = _at_cells(predictor, [_MODEL_TEMPERATURE], cells, grid, times, product)[0] <= _ZERO
-    series |= {"frozen_flag": (frozen > 0).astype(float), "frozen_model": model.astype(float)}
+        (warmth,) = _at_cells(predictor, [_MODEL_TEMPERATURE], cells, grid, times, product)
+    series |= {"frozen_model": warmth <= _ZERO, "unknown_model": np.isnan(warmth)}
     if truth is not None:
         exact, ice, snow = _at_cells(truth, ("soil_moisture", "frozen", "snow"), cells, grid, times, product)
         series["truth"] = np.where((ice != 0) | (snow != 0), np.nan, exact)

@@ -32,6 +32,11 @@ PRESENT = 0.5
 COUNT = Column("n", "stamps", decimals=0)
 STATIONS = Column("stations", "stations", decimals=0)
 
+_COUNTED = (
+    "Stations and stamps are those behind R; ubRMSD, RMSD and bias rest on stations whose series does not vary too, "
+    "anomaly R on those alone whose record is long enough."
+)
+
 FEW = (
     f"No interval over stations where fewer than {FEWEST_BLOCKS} stations have the score (a network with one station "
     "has scores and no such interval)."
@@ -153,11 +158,10 @@ def network_table(
             for column in SCORES:
                 values = station_values(match, np.array([one.values[column.key] for one in at]), stations)
                 row.values[column.key], row.intervals[column.key] = over_stations(values, rules.draws)
-            used = [one for k, one in enumerate(at) if match.key(k) in stations and one.n >= rules.minimum]
-            names = {match.key(k) for k, one in enumerate(at) if match.key(k) in stations and one.n >= rules.minimum}
-            row.values |= {"stations": len(names), "n": sum(one.n for one in used)}
+            used = [k for k, one in enumerate(at) if match.key(k) in stations and np.isfinite(one.values["r"])]
+            row.values |= {"stations": len({match.key(k) for k in used}), "n": sum(at[k].n for k in used)}
             rows.append(row)
-    return ScoreTable(name, title, [*SCORES, STATIONS, COUNT], rows, f"{note} {FEW}".strip())
+    return ScoreTable(name, title, [*SCORES, STATIONS, COUNT], rows, f"{note} {_COUNTED} {FEW}".strip())
 
 
 def difference_table(match: Match, scored: Mapping[str, Sequence[Scored]], rules: Rules) -> ScoreTable:

@@ -18,6 +18,7 @@ from pscnet.timeaxis import STEPS_PER_DAY
 from pscnet.validation import PRODUCT
 from pscnet.validation.blocks import BLOCK_DAYS, block_starts
 from pscnet.validation.document import Document
+from pscnet.validation.leakage import require_unseen_pairs
 from pscnet.validation.station_hours import hour_table
 from pscnet.validation.station_match import Match, match
 from pscnet.validation.station_networks import (
@@ -44,6 +45,7 @@ _TITLE = "At stations"
 def validate_stations(
     *,
     sensors: str | Path,
+    heldout: str | Path,
     products: Sequence[str | Path],
     references: Sequence[str | Path],
     predictors: Sequence[str | Path],
@@ -67,6 +69,7 @@ def validate_stations(
     ----------
     sensors, products, references, predictors, smap, truths, fine, coarse, test_intervals
         See :func:`pscnet.validation.station_match.match`.
+    heldout : path, see :mod:`pscnet.validation.heldout`; it says what the checkpoint was trained on
     window_days : float [day]
         Reach of the retrieval window: no block of the bootstrap is shorter.
     json_out, csv_out, series_out : paths to write
@@ -83,21 +86,26 @@ def validate_stations(
     Raises
     ------
     ScoreError
+        When the net has seen a scored day, or the files do not belong together.
     """
+    require_unseen_pairs(heldout, test_intervals)
     matched = match(
         sensors=sensors, products=products, references=references, predictors=predictors, smap=smap, truths=truths,
         fine=fine, coarse=coarse, test_intervals=test_intervals,
     )  # fmt: skip
     starts = block_starts(test_intervals, max(BLOCK_DAYS, int(np.ceil(window_days))))
     rules = Rules(min_stamps, 1.0 / STEPS_PER_DAY, anomaly_days, starts, draws)
-    with xr.open_dataset(sensors) as data:
-        left_out = json.loads(data.attrs.get("left_out", "[]"))
-    document = make_document(matched, rules, min_retrievals, left_out)
+    document = make_document(matched, rules, min_retrievals, _left_out(sensors))
     document.write(json_out, csv_out)
     write_series(matched, series_out)
     for line in document.note.splitlines():
         logger.info("%s", line)
     return document
+
+
+def _left_out(sensors: str | Path) -> list[dict[str, str]]:
+    with xr.open_dataset(sensors) as data:
+        return json.loads(data.attrs.get("left_out", "[]"))
 
 
 def make_document(matched: Match, rules: Rules, min_retrievals: int, left_out: Sequence[dict[str, str]]) -> Document:
@@ -192,8 +200,12 @@ def _note(matched: Match, scored: dict[str, list[Scored]], rules: Rules, left_ou
     stations = {matched.key(k) for k in range(len(matched.name))}
     parts = [
         f"{len(matched.name)} sensors at {len(stations)} stations of {len(set(matched.network))} networks; good values "
-        "within 1.5 h of a stamp, unfrozen by sensor, model and product, on stamps where all methods have a value."
+        "within 1.5 h of a stamp, on ground that is unfrozen by sensor, model and product and free of snow by the "
+        "product, on stamps where all methods have a value."
     ]
+    unknown = int((matched.unknown_model & np.isfinite(matched.measured)).sum())
+    if unknown:
+        parts.append(f"{unknown} values are not scored, as the model's soil temperature (stl1) is not known there.")
     lacking = [(k, one.n) for k, one in enumerate(scored[PRODUCT]) if one.n < rules.minimum]
     if lacking:
         shown = "; ".join(f"{matched.label(k)}: {n}" for k, n in lacking)
@@ -241,7 +253,7 @@ def write_series(matched: Match, path: str | Path) -> None:
         attrs={"Conventions": "CF-1.11", "title": "Stations, product and references on the stamps of the test days"},
     )
     made["common"] = (
-        ("sensor", "time"), matched.common.astype("i1"), {"long_name": "1: unfrozen, all methods have a value"}
+        ("sensor", "time"), matched.common.astype("i1"), {"long_name": "1: unfrozen, no snow, all methods have a value"}
     )  # fmt: skip
     # A variable without any value cannot be compressed.
     encoding = {name: {"zlib": True, "complevel": 1} for name in made.data_vars if made.sizes["sensor"]}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +10,10 @@ import pytest
 import xarray as xr
 
 from pscnet.report import dynamics_figures, hours_figures, uncertainty_figures
+from pscnet.validation import ScoreError
 from pscnet.validation.document import Document, read_document
 from pscnet.validation.dynamics import validate_dynamics
+from pscnet.validation.leakage import LEARNT
 
 
 def predictors(run, folder: Path, names: tuple[str, ...] = ("tp",)) -> list[Path]:
@@ -30,7 +33,7 @@ def predictors(run, folder: Path, names: tuple[str, ...] = ("tp",)) -> list[Path
 
 
 def arguments(run, folder, **changes) -> dict:
-    wanted = ("products", "references", "truths", "static", "fine", "test_intervals")
+    wanted = ("products", "references", "truths", "heldout", "static", "fine", "test_intervals")
     made = {key: value for key, value in run.arguments().items() if key in wanted}
     made |= {"predictors": predictors(run, folder), "draws": 100, "most_cells": 200, "block_days": 7}
     return made | {"json_path": folder / "d.json", "csv_path": folder / "d.csv"} | changes
@@ -89,6 +92,17 @@ def test_without_truth_nothing_is_judged(made_up_run, tmp_path):
     for row in rows(document, "events").values():
         assert "rise_bias" not in row.values and row.values["rise"] is not None
     assert set(dynamics_figures.draw(document)) == set(dynamics_figures.FIGURES)
+
+
+def test_test_days_that_the_net_was_trained_on_are_refused(made_up_run, tmp_path):
+    """The control is the untouched run, which is described elsewhere."""
+    blocks = {"train": [["2016-06-01", "2016-07-20"]], "validation": [["2016-03-01", "2016-04-01"]], "test": []}
+    said = {"split": blocks, "buffer_days": 8, "window_days": 8}
+    leaking = tmp_path / "heldout.nc"
+    xr.Dataset(attrs={LEARNT: json.dumps(said)}).to_netcdf(leaking)
+    with pytest.raises(ScoreError, match=r"trained \(split\.train\), are among the days that are scored"):
+        validate_dynamics(**arguments(made_up_run, tmp_path, heldout=leaking))
+    assert not (tmp_path / "d.json").exists()
 
 
 def test_without_rain_the_rest_is_there(made_up_run, tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -15,12 +16,14 @@ from pscnet.grids import ease2_grid, regular_grid
 from pscnet.validation import METHODS, PRODUCT, ScoreError
 from pscnet.validation.blocks import block_starts
 from pscnet.validation.document import read_document
+from pscnet.validation.leakage import LEARNT
 from pscnet.validation.station_hours import ALL_HOURS, OVERPASS, hour_table, relative_change
 from pscnet.validation.station_match import Match, match, read_smap
 from pscnet.validation.station_networks import ALL, Pairs, mean_series, network_table, score_all
 from pscnet.validation.station_scores import Rules, daily_means, over_stations, score
 from pscnet.validation.station_truth import CONTROL, truth_check
 from pscnet.validation.stations import make_document, validate_stations, write_series
+from pscnet.variables import FLAG_BITS
 
 INTERVALS = [("2017-07-01T00:00", "2017-09-01T00:00")]
 TIMES = np.arange(np.datetime64("2017-07-01", "ns"), np.datetime64("2017-09-01", "ns"), np.timedelta64(3, "h"))
@@ -52,7 +55,7 @@ def world(seed: int = 0, networks: dict[str, int] | None = None) -> Match:
     return Match(
         TIMES, [net for net, _ in names], [name for _, name in names], ["5TM"] * n, np.linspace(31, 33, n),
         np.linspace(91, 93, n), np.full(n, 0.05), np.full(n, 0.05), measured, np.full(truth.shape, 5.0), fields,
-        np.full(truth.shape, 0.02), smap, nothing, nothing, truth,
+        np.full(truth.shape, 0.02), smap, nothing, nothing.copy(), nothing.copy(), nothing.copy(), truth,
     )  # fmt: skip
 
 
@@ -172,6 +175,19 @@ def test_a_network_with_one_station_has_scores_and_no_interval_and_the_note_says
     assert np.isfinite(whole.intervals["r"]).all(), "the control: seven stations have one"
 
 
+def test_stations_are_counted_that_have_the_score():
+    """One of two does not vary: R is of one station, and the table says one."""
+    made = world(networks={"A": 2})
+    made.measured[1] = 0.2
+    scored = score_all(Pairs.of(made), RULES)
+    table = network_table("networks", "", made, scored, RULES, "")
+    row = table.rows[0]
+    assert row.values["r"] == scored[PRODUCT][0].values["r"]
+    assert (row.values["stations"], row.values["n"]) == (1, TIMES.size)
+    assert row.values["ubrmsd"] == pytest.approx(np.mean([one.values["ubrmsd"] for one in scored[PRODUCT]]))
+    assert "Stations and stamps are those behind R" in table.note
+
+
 def test_mean_series_compare_the_same_stations():
     made = world(networks={"A": 4})
     made.measured[0] += 0.2  # a wet station ...
@@ -224,6 +240,13 @@ def test_a_method_that_is_worse_between_overpasses_shows_it():
     assert rows[bad, "00 UTC"]["ubrmsd"] < rows[bad, "03 UTC"]["ubrmsd"]
     assert rows[bad, OVERPASS]["r_change"] == 0
     assert len({group for _, group in rows}) == 10
+
+
+def test_a_change_from_overpass_hours_is_best_at_zero():
+    """As in the table of skill by time of day: more skill at other hours is as odd as less."""
+    better = {column.key: column.better for column in hour_table(Pairs.of(world()), RULES).columns}
+    assert better["r_change"] == better["ubrmsd_change"] == "zero"
+    assert (better["r"], better["ubrmsd"]) == ("high", "low")
 
 
 def test_relative_change_by_hand():
@@ -307,22 +330,25 @@ def files(tmp_path):
         "sensors": write("sensors.nc", sensors, coordinates, left_out='[{"what": "x", "reason": "too deep"}]'),
         "products": [
             write(
-                "product.nc",
+                "product_2017-07.nc",
                 {"soil_moisture": (on, fields[PRODUCT]), "soil_moisture_uncertainty": (on, fields[PRODUCT] * 0.1),
                  "flag": (on, flag)},
             )
         ],
-        "references": [write("fields.nc", {name: (on, fields[name]) for name in NOISE if name != PRODUCT})],
-        "predictors": [write("predictors.nc", {"stl1": (on, warm)})],
+        "references": [write("fields_2017-07.nc", {name: (on, fields[name]) for name in NOISE if name != PRODUCT})],
+        "predictors": [write("predictors_2017-07.nc", {"stl1": (on, warm)})],
         "smap": [
             write(
-                "smap.nc",
+                "smap_2017-07.nc",
                 {"soil_moisture": (("half_orbit", "y", "x"), seen), "time_offset": (("half_orbit", "y", "x"), offset)},
                 {}, month="2017-07",
             )
         ],
         "truths": [
-            write("truth.nc", {"soil_moisture": (on, fields["truth"]), "frozen": (on, flag), "snow": (on, 0 * flag)})
+            write(
+                "truth_2017-07.nc",
+                {"soil_moisture": (on, fields["truth"]), "frozen": (on, flag), "snow": (on, 0 * flag)},
+            )
         ],
         "fine": fine, "coarse": coarse, "test_intervals": [("2017-07-02T00:00", "2017-08-01T00:00")],
     }  # fmt: skip
@@ -353,6 +379,26 @@ def test_predictors_without_stl1_mask_by_sensor_and_flag_alone(files):
         data.load()
     data.rename(stl1="t2m").to_netcdf(arguments["predictors"][0])
     assert not match(**arguments).frozen_model.any()
+
+
+def test_snow_and_an_unknown_soil_temperature_are_not_common(files):
+    """Snow is masked by the product's flag, as in all other scores; ground of unknown temperature may be frozen."""
+    arguments, _ = files
+    with xr.open_dataset(arguments["products"][0]) as data:
+        data.load()
+    data["flag"].values[150] = FLAG_BITS["snow"]
+    data.to_netcdf(arguments["products"][0])
+    with xr.open_dataset(arguments["predictors"][0]) as data:
+        data.load()
+    data["stl1"].values[160:163] = np.nan
+    data.to_netcdf(arguments["predictors"][0])
+    made = match(**arguments)
+    hidden = [92, 93, 142, 152, 153, 154]
+    assert np.flatnonzero(~made.common[0]).tolist() == hidden, "frozen by flag and by model, snow, unknown"
+    assert np.flatnonzero(made.snow_flag[0]).tolist() == [142] and not made.frozen[0, 142]
+    assert np.flatnonzero(made.unknown_model[0]).tolist() == [152, 153, 154] and not made.frozen[0, 152:155].any()
+    assert (made.counts()[0]["snow_by_flag"], made.counts()[0]["unknown_by_model"]) == (1, 3)
+    assert "6 values are not scored, as the model's soil temperature" in make_document(made, RULES, 10, []).note
 
 
 def test_a_retrieval_belongs_to_the_cell_that_the_station_lies_in(files):
@@ -398,20 +444,59 @@ def test_bad_files_are_named(fault, files):
 
 def test_a_missing_product_month_is_named(files):
     arguments, _ = files
-    with pytest.raises(ScoreError, match="one product, one reference file"):
-        match(**(arguments | {"products": []}))
+    for kind, what, rule in (
+        ("products", "the product", "product_month"),
+        ("references", "the reference fields", "verify_references"),
+        ("predictors", "the predictors", "regrid_era5_land"),
+    ):
+        for paths in ([], [arguments[kind][0].with_name("absent_2017-07.nc")]):
+            with pytest.raises(ScoreError, match=f"{what} of 2017-07: .*make it with the rule {rule}"):
+                match(**(arguments | {kind: paths}))
     with pytest.raises(ScoreError, match="found 1, 1, 1 and 2"):
         match(**(arguments | {"truths": arguments["truths"] * 2}))
 
 
-def test_the_whole_validation_writes_its_files(files, tmp_path):
+def test_one_month_of_two_is_not_taken_for_both(files):
+    arguments, _ = files
+    with pytest.raises(ScoreError, match="the product of 2017-08: expected one file for each month"):
+        match(**(arguments | {"test_intervals": [("2017-07-02T00:00", "2017-08-02T00:00")]}))
+
+
+@pytest.fixture
+def heldout(tmp_path):
+    """Held-out pairs of a checkpoint that was trained on so many blocks of time."""
+
+    def write(train: tuple[str, str]) -> Path:
+        blocks = {"train": [train], "validation": [["2016-07-01", "2016-08-01"]], "test": []}
+        said = json.dumps({"split": blocks, "buffer_days": 8, "window_days": 8})
+        xr.Dataset(attrs={LEARNT: said}).to_netcdf(tmp_path / "heldout.nc")
+        return tmp_path / "heldout.nc"
+
+    return write
+
+
+HONEST = ("2016-01-01", "2016-07-01")
+
+
+def test_test_days_that_the_net_was_trained_on_are_refused(files, heldout, tmp_path):
+    arguments, _ = files
+    out = {f"{kind}_out": tmp_path / kind for kind in ("json", "csv", "series")}
+    leaking = heldout(("2017-07-10", "2017-07-20"))
+    with pytest.raises(ScoreError, match=r"trained \(split\.train\), are among the days that are scored"):
+        validate_stations(**arguments, **out, heldout=leaking, window_days=8, draws=100)
+    assert not any(path.exists() for path in out.values())
+    validate_stations(**arguments, **out, heldout=heldout(HONEST), window_days=8, draws=100)
+    assert all(path.exists() for path in out.values()), "the control: a net that has not seen them"
+
+
+def test_the_whole_validation_writes_its_files(files, heldout, tmp_path):
     arguments, _ = files
     out = {
         "json_out": tmp_path / "stations.json",
         "csv_out": tmp_path / "stations.csv",
         "series_out": tmp_path / "s.nc",
     }
-    validate_stations(**arguments, **out, window_days=8, min_stamps=100, draws=100)
+    validate_stations(**arguments, **out, heldout=heldout(HONEST), window_days=8, min_stamps=100, draws=100)
     document = read_document(out["json_out"])
     assert [table.name for table in document.tables] == [
         "networks", "networks_daily", "differences", "truth_check", "network_means", "network_means_daily",
@@ -441,7 +526,7 @@ def test_too_few_stamps_and_constant_series_are_told_in_the_note():
     assert np.isnan(rows["A, S1"].values["r"]) and np.isfinite(rows["A, S1"].values["ubrmsd"])
 
 
-def test_no_sensor_of_use_is_an_honest_gap(files, tmp_path):
+def test_no_sensor_of_use_is_an_honest_gap(files, heldout, tmp_path):
     arguments, _ = files
     with xr.open_dataset(arguments["sensors"]) as data:
         data.load()
@@ -451,7 +536,7 @@ def test_no_sensor_of_use_is_an_honest_gap(files, tmp_path):
         "csv_out": tmp_path / "stations.csv",
         "series_out": tmp_path / "s.nc",
     }
-    document = validate_stations(**arguments, **out, window_days=8)
+    document = validate_stations(**arguments, **out, heldout=heldout(HONEST), window_days=8)
     assert document.tables == [] and "No sensor is of use" in document.note and "too deep (1)" in document.note
     with xr.open_dataset(out["series_out"]) as series:
         assert series.sizes["sensor"] == 0

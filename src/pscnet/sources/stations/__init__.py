@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -125,6 +125,24 @@ def good_values(times: np.ndarray, values: np.ndarray, limits: tuple[float, floa
     keep = np.isfinite(values) & ~np.isnat(times) & (values >= limits[0]) & (values <= limits[1])
     times, first = np.unique(times[keep], return_index=True)
     return times, values[keep][first]
+
+
+def joined(first: Sensor, second: Sensor) -> Sensor:
+    """One sensor of two series of it, its thermometer's likewise; of equal times the first one's value stays."""
+    times, moisture = good_values(
+        np.concatenate([first.times, second.times]), np.concatenate([first.moisture, second.moisture]), VALID_RANGE
+    )
+    warm_times, temperature = good_values(
+        np.concatenate([first.warm_times, second.warm_times]),
+        np.concatenate([first.temperature, second.temperature]),
+        VALID_TEMPERATURE,
+    )
+    return replace(first, times=times, moisture=moisture, warm_times=warm_times, temperature=temperature)
+
+
+def wrapped(lon: float) -> float:
+    """A longitude of 0 to 360 or -180 to 180 degrees east as one of -180 to 180, as grids have them."""
+    return lon - 360.0 if lon > 180.0 else lon + 360.0 if lon < -180.0 else lon
 
 
 def reasons_of(reasons: Iterable[str]) -> str:

@@ -42,6 +42,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from pscnet.sources import complaint
 from pscnet.sources.manifest import confined
+from pscnet.sources.stations import wrapped
 
 Depth = float | tuple[float, float]
 
@@ -98,7 +99,10 @@ class Quality(_Part):
 
 
 class Station(_Part):
-    """A station: name, place and, where it differs from the others, its file, column and depth."""
+    """A station: name, place and, where it differs from the others, its file, column and depth.
+
+    Longitudes of 0 to 360 degrees are read as those of -180 to 180 that grids have.
+    """
 
     name: str
     lat: float = Field(ge=-90, le=90)
@@ -106,6 +110,11 @@ class Station(_Part):
     file: str | None = None
     column: str | None = None
     depth: Depth | None = None
+
+    @field_validator("lon")
+    @classmethod
+    def _lon(cls, value: float) -> float:
+        return wrapped(value)
 
     @field_validator("name", mode="before")
     @classmethod

@@ -32,7 +32,7 @@ from pscnet.sources.stations import (
     Wanted,
     good_values,
 )
-from pscnet.sources.stations.stm import StmError, StmHead, head_of, is_of_use, plain_content
+from pscnet.sources.stations.stm import StmError, StmHead, head_of, is_of_use, plain_content, variable_of
 
 #: Bytes in which the first lines of a file are found.
 _HEAD = 4096
@@ -156,7 +156,7 @@ def _record(path: str, read: Reader, wanted: Wanted, folder: Path, number: int) 
             return None if head.variable == "ts" else LeftOut(path, fault)
         return _read_plain(path, head, read(-1), wanted, folder / f"{number:06d}")
     except StmError as error:
-        return LeftOut(path, str(error))
+        return None if variable_of(path) == "ts" else LeftOut(path, str(error))
 
 
 def _read_plain(path: str, head: StmHead, content: bytes, wanted: Wanted, folder: Path) -> _Record:
@@ -209,7 +209,7 @@ def _sensors(records: list[_Record], left: list[LeftOut]) -> list[Sensor]:
 
 
 def _add_thermometers(sensors: list[Sensor], records: list[_Record]) -> None:
-    """Give each sensor the thermometer of its station and depth, its own one first."""
+    """Give each sensor the thermometer of its station and depth, with all of its files; its own one first."""
     for sensor in sensors:
         beside = [
             record
@@ -219,7 +219,8 @@ def _add_thermometers(sensors: list[Sensor], records: list[_Record]) -> None:
             and abs(record.head.depth_from - sensor.depth_from) <= DEPTH_TOLERANCE
             and abs(record.head.depth_to - sensor.depth_to) <= DEPTH_TOLERANCE
         ]
-        own = [record for record in beside if record.head.sensor == sensor.name] or beside[:1]
+        own = [record for record in beside if record.head.sensor == sensor.name]
+        own = own or [record for record in beside if record.head.sensor == beside[0].head.sensor]
         if own:
             times = np.concatenate([record.times for record in own])
             values = np.concatenate([record.values for record in own])

@@ -5,7 +5,8 @@ File ``sensors.nc``:
 =================  =======================  ==========================================================================
 name               dims, type               meaning
 =================  =======================  ==========================================================================
-soil_moisture      (sensor, time) float32   m3 m-3, the good value nearest to the stamp, at most 1.5 h away; else NaN
+soil_moisture      (sensor, time) float32   m3 m-3, the good value nearest to the stamp, from 1.5 h before it until
+                                            less than 1.5 h after it, so that a value has one stamp; else NaN
 soil_temperature   same                     degC, of the thermometer at the same station and depth, likewise
 time               (time,)                  stamps 00, 03, ..., 21 UTC of the run's months
 network, station,  (sensor,) str            names; ``sensor_name`` is that of the instrument
@@ -33,7 +34,7 @@ import xarray as xr
 from pscnet.grids import Grid
 from pscnet.sources import complaint
 from pscnet.sources.atomic import replacing
-from pscnet.sources.stations import LeftOut, Sensor, Wanted, reasons_of
+from pscnet.sources.stations import LeftOut, Sensor, Wanted, joined, reasons_of
 from pscnet.sources.stations.holdings import is_description
 from pscnet.sources.stations.ismn_archive import read_ismn
 from pscnet.sources.stations.tables import read_tables
@@ -89,7 +90,10 @@ def write_sensors(
 
 
 def read_all(sources: Sequence[str | Path], wanted: Wanted) -> tuple[list[Sensor], list[LeftOut]]:
-    """The sensors of all sources; of a sensor that is in two sources the first stays."""
+    """The sensors of all sources; the series of a sensor that is in several, such as of two years, are joined.
+
+    Of equal times the earlier source's value stays; a source without a value at any other time is told in ``left``.
+    """
     sensors: dict[tuple, Sensor] = {}
     left: list[LeftOut] = []
     for source in sources:
@@ -97,11 +101,13 @@ def read_all(sources: Sequence[str | Path], wanted: Wanted) -> tuple[list[Sensor
         left += without
         for sensor in found:
             key = (sensor.network, sensor.station, sensor.name, sensor.depth_from, sensor.depth_to)
-            if key in sensors:
-                left.append(
-                    LeftOut(f"{sensor.network}, {sensor.station}", f"in an earlier source too, not in {source}")
-                )
-            sensors.setdefault(key, sensor)
+            known = sensors.setdefault(key, sensor)
+            if known is sensor:
+                continue
+            sensors[key] = joined(known, sensor)
+            if np.isin(sensor.times, known.times).all():
+                what = f"{sensor.network}, {sensor.station}"
+                left.append(LeftOut(what, f"nothing new in a later source: all times of {source} are in earlier ones"))
     return list(sensors.values()), left
 
 
@@ -140,6 +146,8 @@ def sensor_dataset(sensors: Sequence[Sensor], left: list[LeftOut], stamps: np.nd
 def nearest_values(times: np.ndarray, values: np.ndarray, stamps: np.ndarray) -> np.ndarray:
     """Values (time,) nearest to each stamp and at most 1.5 h away; NaN where there is none, of equal ones the earlier.
 
+    A value halfway between two stamps belongs to the later one, as :func:`pscnet.timeaxis.nearest_stamp` has it.
+
     Parameters
     ----------
     times : datetime64 (n,), ascending
@@ -152,7 +160,8 @@ def nearest_values(times: np.ndarray, values: np.ndarray, stamps: np.ndarray) ->
     after = np.searchsorted(times, stamps)
     left, right = np.maximum(after - 1, 0), np.minimum(after, times.size - 1)
     near = np.where(np.abs(times[left] - stamps) <= np.abs(times[right] - stamps), left, right)
-    return np.where(np.abs(times[near] - stamps) <= HALF_STEP, np.asarray(values, float)[near], np.nan)
+    away = times[near] - stamps
+    return np.where((away >= -HALF_STEP) & (away < HALF_STEP), np.asarray(values, float)[near], np.nan)
 
 
 def _tell(made: xr.Dataset, left: Sequence[LeftOut]) -> None:

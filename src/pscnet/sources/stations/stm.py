@@ -19,6 +19,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+from pscnet.sources.stations import wrapped
+
 #: Variables of use by the name that files give them.
 VARIABLES = {"sm": "sm", "soil-moisture": "sm", "ts": "ts", "soil-temperature": "ts"}
 
@@ -85,6 +87,12 @@ def is_of_use(path: str) -> bool:
     return bool(_NAME.fullmatch(name)) or not _OTHER_VARIABLE.search(name)
 
 
+def variable_of(path: str) -> str | None:
+    """``sm`` or ``ts`` by a file's name; None where it says neither."""
+    name = _NAME.fullmatch(PurePosixPath(path).name)
+    return VARIABLES[name["variable"].lower()] if name else None
+
+
 def lines_of(content: bytes) -> Iterator[str]:
     """The lines that are not empty, whatever ends them."""
     return (line for line in content.decode("utf-8", errors="replace").splitlines() if line.strip())
@@ -131,7 +139,7 @@ def head_of(path: str, content: bytes) -> StmHead:
         VARIABLES[name["variable"].lower()],
         name["sensor"] or ("" if ceop else sensor) or "unknown",
         lat,
-        lon,
+        wrapped(lon),
         elevation or 0.0,
         top,
         bottom,

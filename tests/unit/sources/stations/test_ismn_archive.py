@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 from ismn.filehandlers import DataFile
 
+from pscnet.grids import regular_grid
 from pscnet.sources import SourceError
+from pscnet.sources.stations import Wanted
 from pscnet.sources.stations.ismn_archive import read_ismn
 from tests.unit.sources.stations.conftest import STATIC, VALUES, ceop, header_values, name_of
 
@@ -107,6 +109,50 @@ def test_files_of_two_periods_are_one_sensor(archive, wanted):
         wanted,
     )  # fmt: skip
     assert len(sensors) == 1 and sensors[0].times.size == len(GOOD) + 2
+
+
+def test_all_files_of_a_borrowed_thermometer_are_taken_and_no_other_thermometer(archive, wanted):
+    """The moisture sensor has no thermometer of its own; the first beside it has two files."""
+    first = header_values(sensor="PT100", records=[(0, 7.0, "G")])
+    sensors, left = read_ismn(
+        archive({
+            f"CTP/BJ/{name_of()}": header_values(),
+            f"CTP/BJ/{name_of(variable='ts', sensor='PT100')}": first,
+            f"CTP/BJ/{name_of(variable='ts', sensor='PT100', period='20170702_20170703')}": [
+                first[0], "2017/07/02 00:00 8.0 G M"
+            ],
+            f"CTP/BJ/{name_of(variable='ts', sensor='PT200')}": header_values(
+                sensor="PT200", records=[(1, 9.0, "G")]
+            ),
+        }),
+        wanted,
+    )  # fmt: skip
+    assert left == [] and sensors[0].temperature.tolist() == [7.0, 8.0]
+
+
+BROKEN = {
+    "empty": b"",
+    "a header alone": header_values()[:1],
+    "another period": [header_values()[0], "2012/07/01 00:00 7.0 G M"],
+}
+
+
+@pytest.mark.parametrize("fault", BROKEN)
+def test_a_thermometer_that_cannot_be_read_is_no_loss(fault, archive, wanted):
+    files = {f"CTP/BJ/{name_of()}": header_values(), f"CTP/BJ/{name_of(variable='ts')}": BROKEN[fault]}
+    sensors, left = read_ismn(archive(files), wanted)
+    assert left == [] and sensors[0].temperature.size == 0
+    files[f"CTP/C/{name_of('C')}"] = BROKEN[fault]
+    assert len(read_ismn(archive(files), wanted)[1]) == 1, "the control: soil moisture is missed"
+
+
+def test_a_longitude_beyond_180_degrees_is_found(archive):
+    west = Wanted(
+        regular_grid((31.0, 33.0), (-66.0, -64.0)), np.ones((21, 21), bool), 0.05, np.datetime64("2017-07-01"),
+        np.datetime64("2017-08-01"),
+    )  # fmt: skip
+    (sensor,), _ = read_ismn(archive({f"CTP/BJ/{name_of()}": header_values(place="31.37 295.0 4509.00")}), west)
+    assert sensor.lon == -65.0
 
 
 FAULTS = {

@@ -12,7 +12,8 @@ import xarray as xr
 from pscnet.sources import SourceError
 from pscnet.sources.stations import cell_of
 from pscnet.sources.stations.holdings import contents
-from pscnet.sources.stations.sensors import nearest_values, write_sensors
+from pscnet.sources.stations.sensors import nearest_values, read_all, write_sensors
+from pscnet.timeaxis import nearest_stamp
 from tests.unit.sources.stations.conftest import header_values, name_of
 
 
@@ -29,6 +30,19 @@ def test_the_nearest_value_within_an_hour_and_a_half():
     )
     assert nearest_values(hours(1.49), np.array([1.0]), hours(3)).tolist() != [1.0], "the control: farther"
     assert np.isnan(nearest_values(hours(), np.empty(0), hours(0, 3))).all()
+
+
+def test_a_value_halfway_between_two_stamps_has_one_stamp_the_later():
+    """As for retrievals; each value is used once, whatever lies around it."""
+    found = nearest_values(hours(1.5), np.array([0.2]), hours(0, 3))
+    assert np.array_equal(found, [np.nan, 0.2], equal_nan=True)
+    rng = np.random.default_rng(0)
+    times = hours(*np.unique(rng.integers(0, 96, 40) / 4))
+    values, stamps = np.arange(times.size, dtype=float), hours(*range(0, 27, 3))
+    found = nearest_values(times, values, stamps)
+    here = np.isfinite(found)
+    assert np.unique(found[here]).size == here.sum() > 4
+    assert (nearest_stamp(times[found[here].astype(int)]) == stamps[here]).all()
 
 
 def write(source, wanted, tmp_path, **changes):
@@ -67,7 +81,28 @@ def test_no_sensor_of_use_is_an_empty_file_and_a_warning(archive, wanted, tmp_pa
 def test_a_sensor_of_two_sources_counts_once(archive, wanted, tmp_path):
     source = archive({f"CTP/BJ/{name_of()}": header_values()})
     made = write(source, wanted, tmp_path, sources=[source, source])
-    assert made.sizes["sensor"] == 1 and "in an earlier source too" in made.attrs["left_out"]
+    assert made.sizes["sensor"] == 1 and "nothing new in a later source" in made.attrs["left_out"]
+    assert made.equals(write(source, wanted, tmp_path, sources=[source]))
+
+
+def test_two_sources_with_two_periods_of_a_sensor_are_joined(archive, wanted):
+    """As downloads of two years are; of a time that is in both the first source's value stays."""
+    first = archive({
+        f"CTP/BJ/{name_of()}": header_values(),
+        f"CTP/BJ/{name_of(variable='ts')}": header_values(records=[(0, 7.0, "G")]),
+    })  # fmt: skip
+    first = first.rename(first.with_name("ISMN_first"))
+    later = [line.replace("2017/07/01", "2017/07/02") for line in header_values()[1:]]
+    second = archive({
+        f"CTP/BJ/{name_of()}": [*header_values(records=[(4, 0.3, "G")]), *later],
+        f"CTP/BJ/{name_of(variable='ts')}": [header_values()[0], "2017/07/02 00:00 8.0 G M"],
+    })  # fmt: skip
+    (sensor,), left = read_all([first, second], wanted)
+    assert left == [], "nothing is a duplicate"
+    expected = hours(0, 2, 4, 24, 26, 28)
+    assert sensor.times.tolist() == expected.tolist()
+    assert sensor.moisture.tolist() == [0.1453, 0.15, 0.16, 0.1453, 0.15, 0.16]
+    assert sensor.warm_times.tolist() == hours(0, 24).tolist() and sensor.temperature.tolist() == [7.0, 8.0]
 
 
 def test_a_static_file_of_another_grid_is_refused(archive, wanted, tmp_path):

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 import yaml
 
+from pscnet.grids import regular_grid
 from pscnet.sources import SourceError
+from pscnet.sources.stations import Wanted
 from pscnet.sources.stations import description as descriptions
 from pscnet.sources.stations.tables import read_tables
 
@@ -73,6 +75,14 @@ def test_one_table_of_all_stations_long_and_wide(write, wanted):
     tables = {"BJ": "time;SM\n2017-07-01 08:00;14\n", "N2": "time;SM\n2017-07-01 08:00;20\n"}
     sensors, _ = read_tables(write(described(stations=files, file=None, delimiter=";"), **tables), wanted)
     assert [(s.station, s.moisture.tolist()) for s in sensors] == [("BJ", [0.14]), ("N2", [0.2])]
+
+
+@pytest.mark.parametrize(("lon", "place"), [(295.0, -65.0), (-65.0, -65.0), (180.0, 180.0), (91.9, 91.9)])
+def test_longitudes_beyond_180_degrees_are_wrapped(lon, place, write):
+    grid = regular_grid((31.0, 33.0), (np.floor(place) - 1.0, min(np.floor(place) + 1.0, 180.0)))
+    wanted = Wanted(grid, np.ones(grid.shape, bool), 0.05, np.datetime64("2017-07-01"), np.datetime64("2017-08-01"))
+    (sensor,), left = read_tables(write(described(stations=[{**PLACE, "lon": lon}], missing=[-99])), wanted)
+    assert left == [] and sensor.lon == place
 
 
 @pytest.mark.parametrize("zone", ["UTC", "+0", "Asia/Shanghai", "+08", "-0330"])

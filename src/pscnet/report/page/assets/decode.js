@@ -10,6 +10,7 @@ const STYLES = {
   era5_land_rescaled: { colour: "#D55E00", width: 1.2, dash: [10, 3] },
   smap_interpolated: { colour: "#009E73", width: 1.4, dash: [7, 3, 2, 3] },
   smap_kriged: { colour: "#56B4E9", width: 1.2, dash: [8, 2, 2, 2, 2, 2] },
+  station: { colour: "#000000", width: 1.4, dash: [] },
   optimal_interpolation: { colour: "#CC79A7", width: 1.4, dash: [2, 3] },
 };
 const element = (id) => document.getElementById(id);

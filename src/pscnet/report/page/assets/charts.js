@@ -8,7 +8,8 @@ function niceStep(range, count) {
 }
 
 class Chart {
-  // spec: x (numbers), lines ({name: values}), sigma, points ({x, values}), start (ms, or null for plain x), zero, unit
+  // spec: x (numbers), lines ({name: values}), sigma, points ({x, values}), extras ([{name, label, x, values}]: lines on
+  // stamps of their own), start (ms, or null for plain x), zero, unit
   constructor(box, title, key) {
     this.title = title;
     this.canvas = document.createElement("canvas");
@@ -40,6 +41,7 @@ class Chart {
         seen.push(v - spread, v + spread);
       });
     }
+    for (const extra of this.spec.extras || []) seen.push(...extra.values);
     if (points) seen.push(...points.values.filter((v) => v !== null));
     let low = seen.reduce((a, b) => Math.min(a, b), Infinity), high = seen.reduce((a, b) => Math.max(a, b), -Infinity);
     if (!seen.length) [low, high] = [0, 1];
@@ -64,7 +66,8 @@ class Chart {
     pen.rect(AXES.left, AXES.top, width - AXES.left - AXES.right, height - AXES.top - AXES.bottom);
     pen.clip();
     if (this.spec.sigma) this.drawBand(pen);
-    for (const name of Object.keys(lines).reverse()) this.drawLine(pen, lines[name], this.style(name));
+    for (const name of Object.keys(lines).reverse()) this.drawLine(pen, x, lines[name], this.style(name));
+    for (const extra of this.spec.extras || []) this.drawLine(pen, extra.x, extra.values, this.style(extra.name), 12);
     if (this.spec.points) this.drawPoints(pen);
     if (this.marker !== undefined) {
       pen.strokeStyle = "#c40000";
@@ -75,7 +78,8 @@ class Chart {
       pen.stroke();
     }
     pen.restore();
-    const names = Object.keys(lines).map((n) => this.label(n)).join(", ");
+    const shown = [...Object.keys(lines).map((n) => this.label(n)), ...(this.spec.extras || []).map((e) => e.label)];
+    const names = shown.filter((name) => name).join(", ");
     this.canvas.setAttribute("aria-label", `Chart${this.title ? ` at ${this.title}` : ""}: ${names}; from ${low.toFixed(2)} to ${high.toFixed(2)}`);
   }
 
@@ -137,8 +141,8 @@ class Chart {
     fill();
   }
 
-  drawLine(pen, values, style) {
-    const { x } = this.spec;
+  // A line breaks where a value is missing, or where stamps are further apart than "reach" hours.
+  drawLine(pen, x, values, style, reach = Infinity) {
     pen.strokeStyle = style.colour;
     pen.lineWidth = style.width;
     pen.setLineDash(style.dash);
@@ -146,7 +150,7 @@ class Chart {
     let down = false;
     values.forEach((v, i) => {
       if (v === null) down = false;
-      else if (down) pen.lineTo(this.px(x[i]), this.py(v));
+      else if (down && x[i] - x[i - 1] <= reach) pen.lineTo(this.px(x[i]), this.py(v));
       else {
         pen.moveTo(this.px(x[i]), this.py(v));
         down = true;
@@ -185,22 +189,22 @@ class Chart {
       item.append(swatch, text);
       this.legend.append(item);
     };
-    for (const name of Object.keys(this.spec.lines)) {
-      add(this.label(name), (pen) => {
-        const style = this.style(name);
-        if (name === "pscnet" && this.spec.sigma) {
-          pen.fillStyle = "rgba(86, 180, 233, 0.35)";
-          pen.fillRect(0, 1, 30, 10);
-        }
-        pen.strokeStyle = style.colour;
-        pen.lineWidth = style.width;
-        pen.setLineDash(style.dash);
-        pen.beginPath();
-        pen.moveTo(0, 6);
-        pen.lineTo(30, 6);
-        pen.stroke();
-      });
-    }
+    const line = (name, text) => add(text, (pen) => {
+      const style = this.style(name);
+      if (name === "pscnet" && this.spec.sigma) {
+        pen.fillStyle = "rgba(86, 180, 233, 0.35)";
+        pen.fillRect(0, 1, 30, 10);
+      }
+      pen.strokeStyle = style.colour;
+      pen.lineWidth = style.width;
+      pen.setLineDash(style.dash);
+      pen.beginPath();
+      pen.moveTo(0, 6);
+      pen.lineTo(30, 6);
+      pen.stroke();
+    });
+    for (const name of Object.keys(this.spec.lines)) if (this.label(name)) line(name, this.label(name));
+    for (const extra of this.spec.extras || []) line(extra.name, `station ${extra.label}`);
     if (this.spec.points) add("SMAP retrieval, 36 km", (pen) => drawPoint(pen, 15, 6));
     if (this.spec.unit) {
       const item = document.createElement("li");
@@ -230,11 +234,19 @@ function placeSpec(place) {
   };
 }
 
-function curveSpec(curve) {
-  return {
-    start: null, x: curve.map((e) => e.epoch), unit: "loss by epoch",
-    lines: { train: curve.map((e) => e.train_loss), validation: curve.map((e) => e.validation_loss) },
-    styles: { train: { colour: "#0072B2", width: 2, dash: [] }, validation: { colour: "#D55E00", width: 2, dash: [6, 3] } },
-    names: { train: "training", validation: "validation" },
-  };
+// Losses by epoch: a pair of lines for each member of the ensemble, named once.
+function curvesSpec(curves) {
+  const spec = { start: null, x: [], unit: "loss by epoch (of trees: by their number)", lines: {}, styles: {}, names: {} };
+  const longest = curves.reduce((a, b) => (b.length > a.length ? b : a));
+  spec.x = longest.map((epoch) => epoch.epoch);
+  const of = curves.length > 1 ? `, ${curves.length} members` : "";
+  curves.forEach((curve, member) => {
+    for (const [part, key, colour, dash] of [["training", "train_loss", "#0072B2", []], ["validation", "validation_loss", "#D55E00", [6, 3]]]) {
+      const name = `${part}_${member}`;
+      spec.lines[name] = curve.map((epoch) => epoch[key]);
+      spec.styles[name] = { colour, dash, width: member ? 1.2 : 1.8 };
+      spec.names[name] = member ? null : part + of;
+    }
+  });
+  return spec;
 }

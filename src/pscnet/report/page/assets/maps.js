@@ -85,6 +85,7 @@ class Maps {
     small.putImageData(image, 0, 0);
     context.drawImage(this.buffer, 0, 0, canvas.width, canvas.height);
     this.drawGraticule(context, canvas);
+    this.drawStations(context, canvas);
     this.drawCross(context, canvas);
     const name = element("layer").selectedOptions[0].textContent;
     canvas.setAttribute("aria-label", `Map of ${name} at ${stampText(this.time())}`);
@@ -122,6 +123,7 @@ class Maps {
     }
     this.outline(context, canvas, fresh);
     this.drawGraticule(context, canvas);
+    this.drawStations(context, canvas);
     this.drawCross(context, canvas);
     const share = Math.round((100 * ages.length) / (rows * columns));
     element("seen").textContent = `${share} % of cells seen in the last 3 days, ${fresh.size} at this step`;
@@ -203,15 +205,56 @@ class Maps {
     }
   }
 
-  coarseCell() {
-    const { latEdges, lonEdges, columns } = this.smap, lat = data.lat[this.row], lon = data.lon[this.column];
+  drawStations(context, canvas) {
+    const size = Math.max(4, canvas.width / 130);
+    context.lineWidth = Math.max(1.5, size / 4);
+    for (const station of data.stations) {
+      const x = this.x(canvas, station.lon), y = this.y(canvas, station.lat);
+      context.beginPath();
+      context.moveTo(x, y - size);
+      context.lineTo(x + size, y + 0.8 * size);
+      context.lineTo(x - size, y + 0.8 * size);
+      context.closePath();
+      context.strokeStyle = "#fff";
+      context.stroke();
+      context.fillStyle = "#000";
+      context.fill();
+    }
+  }
+
+  // Row and column of the fine cell under the pointer.
+  cellAt(canvas, event) {
+    const box = canvas.getBoundingClientRect(), within = (value, size) => Math.min(size - 1, Math.max(0, value));
+    const lat = this.box.north - ((event.clientY - box.top) / box.height) * (this.box.north - this.box.south);
+    const lon = this.box.west + ((event.clientX - box.left) / box.width) * (this.box.east - this.box.west);
+    const row = data.latEdges.findIndex((edge) => edge < lat) - 1, column = data.lonEdges.findIndex((edge) => edge > lon) - 1;
+    return [within(row < -1 ? this.rows : row, this.rows), within(column < -1 ? this.columns : column, this.columns)];
+  }
+
+  coarseCell(atRow = this.row, atColumn = this.column) {
+    const { latEdges, lonEdges, columns } = this.smap, lat = data.lat[atRow], lon = data.lon[atColumn];
     const row = latEdges.findIndex((edge, i) => lat <= edge && lat > latEdges[i + 1]);
     const column = lonEdges.findIndex((edge, i) => lon >= edge && lon < lonEdges[i + 1]);
     return row < 0 || column < 0 ? null : row * columns + column;
   }
 
-  codeAt(name, step) {
-    return this.fields[name][(step * this.rows + this.row) * this.columns + this.column];
+  codeAt(name, step, row = this.row, column = this.column) {
+    return this.fields[name][(step * this.rows + row) * this.columns + column];
+  }
+
+  // What the right map shows at a cell, in words.
+  fineText(row, column) {
+    const code = this.codeAt(this.layer, this.step, row, column);
+    const value = decode(code, this.layer === "sigma" ? data.sigmaHigh : data.high);
+    return value === null ? (code === FROZEN ? "frozen" : "no value") : value.toFixed(3);
+  }
+
+  // The same of the left map, with the age of the retrieval.
+  coarseText(row, column) {
+    const cell = this.coarseCell(row, column), found = cell === null ? null : this.newest(cell);
+    const value = found ? decode(found[0], data.high) : null;
+    if (value === null) return "no value";
+    return `${value.toFixed(3)}${Math.abs(found[1]) <= 1.5 ? "" : `, ${Math.round(found[1])} h old`}`;
   }
 
   readOut() {
@@ -221,9 +264,9 @@ class Maps {
     const sigma = decode(this.codeAt("sigma", this.step), data.sigmaHigh);
     if (value === null) parts.push(code === FROZEN ? "frozen, no value" : "no value");
     else parts.push(`${data.net} ${value.toFixed(3)} ± ${sigma === null ? "–" : sigma.toFixed(3)} m³ m⁻³`);
-    const cell = this.coarseCell(), found = cell === null ? null : this.newest(cell);
-    const age = found ? Math.abs(found[1]) < 1.5 ? "at this step" : `${Math.round(found[1])} h ago` : "";
-    parts.push(found ? `SMAP ${decode(found[0], data.high).toFixed(3)}, ${age}` : "SMAP: none in 3 days");
+    const seen = this.coarseText(this.row, this.column);
+    parts.push(seen === "no value" ? "SMAP: none in 3 days" : `SMAP ${seen}`);
+    for (const station of this.stationsHere()) parts.push(`station ${station.name}`);
     element("readout").textContent = parts.join(" · ");
     element("clicked-title").textContent = `At the cross, ${placeText(lat, lon)}`;
   }
@@ -239,7 +282,18 @@ class Maps {
       points.hours.push(when / 10);
       points.values.push(decode(this.smap.values[at], data.high));
     }
-    return { start: this.start, hours: data.hours, lines, sigma: all("sigma", data.sigmaHigh), points };
+    const extras = this.stationsHere().map((station) => ({
+      name: "station", label: station.name, x: station.hours, values: station.values.map((v) => v / 1e4),
+    }));
+    return {
+      start: this.start, x: data.hours, lines, sigma: all("sigma", data.sigmaHigh), zero: true, unit: SOIL_UNIT, extras,
+      points: { x: points.hours, values: points.values },
+    };
+  }
+
+  // Stations in the cell of the cross.
+  stationsHere() {
+    return data.stations.filter((station) => station.row === this.row && station.column === this.column);
   }
 }
 

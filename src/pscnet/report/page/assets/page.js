@@ -18,18 +18,17 @@ function drawScale(sigma) {
 }
 
 function connect(maps, clicked, others) {
-  const slider = element("time"), play = element("play");
+  const slider = element("time"), play = element("play"), cursor = new Cursor(maps);
+  const calm = window.matchMedia("(prefers-reduced-motion: reduce)");
   slider.max = maps.steps - 1;
   slider.value = maps.step;
   let timer = null;
-  const refreshSeries = () => {
-    const s = maps.series();
-    clicked.show({ start: s.start, x: s.hours, lines: s.lines, sigma: s.sigma, points: { x: s.points.hours, values: s.points.values }, zero: true, unit: SOIL_UNIT }, data.hours[maps.step]);
-  };
+  const refreshSeries = () => clicked.show(maps.series(), data.hours[maps.step]);
   const go = (step) => {
     maps.step = (step + maps.steps) % maps.steps;
     slider.value = maps.step;
     maps.draw();
+    cursor.refresh();
     clicked.marker = data.hours[maps.step];
     clicked.draw();
   };
@@ -38,6 +37,7 @@ function connect(maps, clicked, others) {
     timer = null;
     play.textContent = "▶ Play";
     play.setAttribute("aria-pressed", "false");
+    element("readout").setAttribute("aria-live", "polite");
   };
   const place = (row, column) => {
     maps.row = Math.min(maps.rows - 1, Math.max(0, row));
@@ -49,7 +49,8 @@ function connect(maps, clicked, others) {
     if (timer) return stop();
     play.textContent = "❚❚ Pause";
     play.setAttribute("aria-pressed", "true");
-    timer = setInterval(() => go(maps.step + 1), 160);
+    element("readout").setAttribute("aria-live", "off"); // nobody wants eight values a second read out
+    timer = setInterval(() => go(maps.step + 1), calm.matches ? 1000 : 160);
   });
   slider.addEventListener("input", () => go(Number(slider.value)));
   element("back").addEventListener("click", () => go(maps.step - 1));
@@ -58,21 +59,26 @@ function connect(maps, clicked, others) {
     maps.layer = event.target.value;
     drawScale(maps.layer === "sigma");
     maps.draw();
+    cursor.refresh();
   });
   const arrows = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
   for (const id of ["fine", "coarse"]) {
     const canvas = element(id);
-    canvas.addEventListener("click", (event) => {
-      const box = canvas.getBoundingClientRect();
-      place(
-        Math.floor(((event.clientY - box.top) / box.height) * maps.rows),
-        Math.floor(((event.clientX - box.left) / box.width) * maps.columns),
-      );
-    });
+    canvas.addEventListener("click", (event) => place(...maps.cellAt(canvas, event)));
+    canvas.addEventListener("pointermove", (event) => cursor.show(...maps.cellAt(canvas, event)));
+    canvas.addEventListener("pointerleave", () => cursor.hide());
+    canvas.addEventListener("blur", () => cursor.hide());
     canvas.addEventListener("keydown", (event) => {
       if (!(event.key in arrows)) return;
       event.preventDefault();
       place(maps.row + arrows[event.key][0], maps.column + arrows[event.key][1]);
+      cursor.show(maps.row, maps.column);
+    });
+  }
+  if (element("station")) {
+    element("station").addEventListener("change", (event) => {
+      const station = data.stations[event.target.value];
+      if (station) place(station.row, station.column);
     });
   }
   let waiting = null;
@@ -89,6 +95,7 @@ function connect(maps, clicked, others) {
 }
 
 async function main() {
+  document.querySelectorAll("table.sortable").forEach(makeSortable);
   const charts = data.places.map((place, index) => {
     const box = document.createElement("div");
     box.className = "chart";
@@ -99,7 +106,7 @@ async function main() {
   });
   if (element("curve")) {
     const chart = new Chart(element("curve"), "");
-    chart.show(curveSpec(data.curve));
+    chart.show(curvesSpec(data.curves));
     charts.push(chart);
   }
   if (typeof DecompressionStream === "undefined") {
