@@ -19,7 +19,7 @@ from pscnet.grids import Grid
 from pscnet.scores import MINIMUM_RETRIEVALS
 from pscnet.sources.atomic import replacing
 from pscnet.timeaxis import Split
-from pscnet.validation import METHODS, PRODUCT
+from pscnet.validation import METHODS, PRODUCT, blocks_in_words
 from pscnet.validation.agreement import COLUMNS, DIFFERENCES, Agreement, Bootstrap, agree, cell_maps, ratio_interval
 from pscnet.validation.classes import (
     elevation_of_cells,
@@ -43,7 +43,7 @@ logger = logging.getLogger(__name__)
 _NOTE = (
     "SMAP is what the method learns from, so that these numbers are agreement with SMAP, not accuracy; even a perfect "
     "field would differ from a retrieval by the retrieval's noise. All methods are scored on the same retrievals of "
-    "the test split. Intervals (95 %) come from whole blocks of at least {days} days."
+    "the test split. Intervals (95 %) come from whole {blocks}."
 )
 
 _OVERPASS, _REGION = "overpass", "region"
@@ -79,7 +79,7 @@ def validate_satellite(
     smap_test : paths of the test months' retrievals and their neighbours: held-out regions
     split : Split
     window_days : float
-        Reach of the retrieval window: no block of the bootstrap is shorter.
+        Reach of the retrieval window: blocks of the bootstrap are as long or longer.
     draws : int
         Of the bootstrap.
     json_path, csv_path, maps_path : paths to write
@@ -104,7 +104,7 @@ def validate_satellite(
     weights, bootstrap = read_weights(fine_to_coarse), Bootstrap.of(intervals, window_days, draws)
     pairs = read_pairs(heldout, weights.dst.shape, intervals)
     alone = pairs.where(pairs.hidden_days == 0)
-    document = Document("satellite", "Agreement with SMAP, 36 km", _NOTE.format(days=_shortest(bootstrap)))
+    document = Document("satellite", "Agreement with SMAP, 36 km", _NOTE.format(blocks=blocks_in_words(bootstrap.days)))
     whole = agree(alone, bootstrap, alone.anomalies())
     document.tables.append(_table("overpass", "Held-out overpasses", whole.rows(), _explained(alone, whole)))
     differences = whole.difference_rows("overpass")
@@ -120,11 +120,6 @@ def validate_satellite(
     write_maps(alone, found, weights.dst, maps_path)
     _print(document)
     return document
-
-
-def _shortest(bootstrap: Bootstrap) -> int:
-    gaps = np.diff(bootstrap.starts) / np.timedelta64(1, "D")
-    return int(gaps.min()) if gaps.size else 0
 
 
 def _table(name: str, title: str, rows: list[Row], note: str = "") -> ScoreTable:

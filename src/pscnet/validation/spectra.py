@@ -32,7 +32,7 @@ LENGTHS = (64, 48, 32, 24, 16)
 #: Bins of wavelength, and of frequency for the effective resolution.
 BINS = 14
 
-#: Metres of a degree of latitude [km] on a sphere of 6371 km.
+#: Kilometres of a degree of latitude [km] on a sphere of 6371 km.
 KM_OF_DEGREE = 111.195
 
 _STEP_DAYS = STEP_HOURS / 24.0

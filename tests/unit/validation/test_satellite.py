@@ -12,7 +12,8 @@ import xarray as xr
 from pytesmo import metrics
 
 from pscnet.validation import METHODS, ScoreError
-from pscnet.validation.agreement import Bootstrap, agree, joined
+from pscnet.validation.agreement import Bootstrap, agree
+from pscnet.validation.blocks import joined
 from pscnet.validation.document import read_document
 from pscnet.validation.leakage import LEARNT
 from pscnet.validation.pairs import read_pairs
