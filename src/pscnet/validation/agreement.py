@@ -30,7 +30,7 @@ from pscnet.validation import METHODS, PRODUCT, block_length
 from pscnet.validation.blocks import block_starts
 from pscnet.validation.document import Column, Row
 from pscnet.validation.pairs import Pairs
-from pscnet.validation.resampling import draw_weights, drawn_cell_means, drawn_moments, interval_of
+from pscnet.validation.resampling import draw_cell_means, draw_pooled, draw_weights, interval_of
 from pscnet.validation.satellite import grouped
 
 _UNIT = "m3 m-3"
@@ -185,9 +185,9 @@ def _scores(
     if weights.shape[1] == 0:
         nothing = np.full(len(weights), np.nan)
         return values, dict.fromkeys((c.key for c in COLUMNS if c.decimals), nothing)
-    drawn = _pooled_scores(drawn_moments(by_block, weights), minimum)
-    drawn["cell_r"] = drawn_cell_means(moments, weights, minimum)[0]
-    drawn["anomaly_r"] = drawn_moments(anomaly, weights).r(minimum)
+    drawn = _pooled_scores(draw_pooled(by_block, weights), minimum)
+    drawn["cell_r"] = draw_cell_means(moments, weights, minimum)[0]
+    drawn["anomaly_r"] = draw_pooled(anomaly, weights).r(minimum)
     return values, drawn
 
 

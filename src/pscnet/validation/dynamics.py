@@ -30,7 +30,7 @@ from pscnet.validation.diurnal import (
 from pscnet.validation.document import Column, Document, Row, ScoreTable
 from pscnet.validation.events import BEFORE, composite, find_events, responses
 from pscnet.validation.lattice import said
-from pscnet.validation.resampling import block_of, draw_pooled, draw_weights, interval_of
+from pscnet.validation.resampling import block_of, blocks_with_pairs, draw_pooled, draw_weights, interval_of
 from pscnet.validation.sampled import TRUTH, Sampled, read_sampled
 from pscnet.validation.satellite import grouped
 from pscnet.validation.seasons import season_of, seasons_of
@@ -231,14 +231,20 @@ def _compared(
     """Mean (key ""), and bias and R against the truth ("_bias", "_r") of numbers (event,), with intervals by block."""
     size = weights.shape[1]
     alone = _by_block(ours, ours, block, size)
-    values, drawn = {"": alone.pooled().mean_x}, {"": draw_pooled(alone, weights).mean_x}
+    values, drawn, blocks = {"": _mean(alone.pooled())}, {"": _mean(draw_pooled(alone, weights))}, {"": alone}
     if truth is not None:
         pairs = _by_block(ours, truth, block, size)
         whole, again = pairs.pooled(), draw_pooled(pairs, weights)
         values |= {"_bias": whole.bias(2), "_r": whole.r(3)}
         drawn |= {"_bias": again.bias(2), "_r": again.r(3)}
-    found = {key: float(value) if alone.n.sum() else float("nan") for key, value in values.items()}
-    return found, {key: interval_of(found[key], drawn[key], int((alone.n > 0).sum())) for key in found}
+        blocks |= {"_bias": pairs, "_r": pairs}
+    found = {key: float(value) for key, value in values.items()}
+    return found, {key: interval_of(found[key], drawn[key], blocks_with_pairs(blocks[key])) for key in found}
+
+
+def _mean(moments: PairMoments) -> np.ndarray:
+    """The mean of x; NaN, not 0, where there is no pair."""
+    return np.where(moments.n > 0, moments.mean_x, np.nan)
 
 
 def _by_block(x: np.ndarray, y: np.ndarray, block: np.ndarray, size: int) -> PairMoments:
