@@ -94,7 +94,8 @@ def write_heldout(
     """
     torch.set_num_threads(threads)
     downscaler = Downscaler(checkpoints, static, weights, names, device, tile, batch_steps, model=model)
-    learnt = describe_learnt(downscaler.checkpoint.split, split.buffer_days, downscaler.checkpoint.window_days)
+    trained = downscaler.checkpoint
+    learnt = describe_learnt(trained.split, trained.buffer_days, trained.window_days)
     scored = split.describe()["test"]
     require_unseen(json.loads(learnt), scored, checkpoints if isinstance(checkpoints, str | Path) else checkpoints[0])
     witness = _Witness(downscaler, coarse, smap, static, covariance)

@@ -39,7 +39,7 @@ def describe_learnt(split: Mapping[str, Any], buffer_days: float, window_days: f
     ----------
     split : dict of part to blocks of time, see :meth:`pscnet.timeaxis.Split.describe`
     buffer_days, window_days : float [day]
-        Gap between samples of different parts; reach of a sample's retrievals.
+        Gap that training kept between samples of different parts; reach of a sample's retrievals.
     """
     return json.dumps({"split": split, "buffer_days": buffer_days, "window_days": window_days}, sort_keys=True)
 
