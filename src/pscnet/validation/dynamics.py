@@ -174,8 +174,9 @@ def _add_events(
             "Dry-downs after them",
             DRYDOWN,
             [_drydown_row(LABELS[name], answers, name, number, weights) for name in answers],
-            "theta = a exp(-t / tau) + b in whole days without ERA5-Land rain; a fit fails where the series does not "
-            "fall, tau lies beyond 0.25 to 40 days, or less than half of the variance is explained.",
+            "theta = a exp(-t / tau) + b in whole days without ERA5-Land rain, from the series' own maximum in the first "
+            f"of them on and at least {events.fewest // STEPS_PER_DAY}; a fit fails where the series does not fall, tau "
+            "lies beyond 0.25 to 40 days, or less than half of the variance is explained.",
         )
     )
     shapes = {name: composite(series.fields[name], events) for name in answers}
@@ -266,7 +267,7 @@ def _add_cycles(document: Document, series: Sampled, block: np.ndarray, draws: i
     parts = {name: daily_harmonics(series.fields[name], series.lon) for name in _order(series)}
     truth = TRUTH if series.truth is not None else None
     rows, cycles = [], {}
-    for number, _, title in seasons_of(noon[by_day >= 0]):
+    for number, title in seasons_of(noon[by_day >= 0]):
         chosen = (season == number) & (by_day >= 0)
         harmonics = Harmonics(parts, by_day, chosen)
         rows += [harmonic_row(LABELS[name], title, harmonics, name, truth, draws) for name in parts]
@@ -311,9 +312,16 @@ def _add_spectra(document: Document, series: Sampled, in_space: Spectra | None, 
         notes.append(f"Spectra in {what}: {made.used} segments, {made.left_out} with gaps left out.")
     if series.truth is not None and (in_time or in_space):
         rows = [_resolution_row(name, in_time, in_space, weights) for name in series.methods]
+        never = [
+            f"{LABELS[name]} ({what}: {', '.join(kinds)})"
+            for name in series.methods
+            for what, made in (("time", in_time and binned(in_time)), ("space", in_space))
+            if made is not None and (kinds := made.never(name))
+        ]
         note = (
-            "Empty where a spectrum stays above half of the truth's to its finest scale; the spectrum's longest scale "
-            "where it is below throughout. Intervals in space only."
+            "Empty where a ratio stays above one half to the finest scale, or is nowhere above it (the longest scale, "
+            f"which detrending and window change most, is left out). Nowhere above it: {'; '.join(never) or 'none'}. "
+            "Intervals in space only."
         )
         document.tables.append(ScoreTable("resolution", "Effective resolution", RESOLUTION, rows, note))
     return notes

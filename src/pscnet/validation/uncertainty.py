@@ -45,7 +45,7 @@ HELD_OUT_STD, SMAP_NOISE = f"{PRODUCT}_std", "noise"
 #: Groupings of every table: heading and names of the classes.
 GROUPINGS: dict[str, tuple[str, list[str]]] = {
     "all": ("all", ["all"]),
-    "season": ("season", list(SEASONS.values())),
+    "season": ("season", list(SEASONS)),
     "since": ("time since SMAP's last look", [*class_names(SINCE, "h"), NEVER]),
     "nearest": ("time to SMAP's nearest look", [*class_names(NEAREST, "h"), NEVER]),
     "sigma": ("predicted sigma", class_names(SIGMA, "m3 m-3", 3)),

@@ -139,4 +139,4 @@ def test_seasons():
     names = ["MAM", "JJA", "SON", "DJF"]
     expected = ["DJF", "DJF"] + [name for name in names[:3] for _ in range(3)] + ["DJF"]
     assert [names[number] for number in season_of(months)] == expected
-    assert [key for _, key, _ in seasons_of(months[5:9])] == ["JJA", "SON"]
+    assert [name for _, name in seasons_of(months[5:9])] == ["JJA", "SON"], "no word of a hemisphere"

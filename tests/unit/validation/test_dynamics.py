@@ -75,7 +75,7 @@ def test_what_follows_the_truth_scores_better(document):
 
 def test_data_of_the_figures(document):
     assert len(document.data["composite"]["hours"]) == len(document.data["composite"]["change"]["truth"]) == 48
-    assert list(document.data["cycle"]["seasons"]) == ["summer (JJA)"]
+    assert list(document.data["cycle"]["seasons"]) == ["JJA"]
     for key in ("spectrum_time", "spectrum_space"):
         assert set(document.data[key]["power"]) >= {"product", "truth"}
         assert len(document.data[key]["coherence"]["product"]) == len(document.data[key]["frequency"])
