@@ -251,6 +251,7 @@ def heldout(run, checkpoint: Path, output: Path, smap: list[Path]) -> xr.Dataset
         checkpoint, run.covariance, PREDICTORS, run.split, output,
     )  # fmt: skip
     with xr.open_dataset(output) as data:
+        assert data.attrs["causal"] == read_checkpoint(checkpoint).causal
         return data.load()
 
 

@@ -30,7 +30,7 @@ from pscnet.validation.classes import (
     training_mean,
 )
 from pscnet.validation.document import Column, Document, Row, ScoreTable
-from pscnet.validation.leakage import innovation_ratio, require_unseen_pairs, tell_tale
+from pscnet.validation.leakage import innovation_ratio, require_unseen_pairs, sees_the_past_alone, tell_tale
 from pscnet.validation.pairs import Pairs, read_pairs
 from pscnet.validation.presence import require_months
 from pscnet.validation.regions import region_pairs
@@ -108,7 +108,7 @@ def validate_satellite(
     whole = agree(alone, bootstrap, alone.anomalies())
     document.tables.append(_table("overpass", "Held-out overpasses", whole.rows(), _explained(alone, whole)))
     differences = whole.difference_rows("overpass")
-    differences += _add_gaps(document, pairs, bootstrap)
+    differences += _add_gaps(document, pairs, bootstrap, sees_the_past_alone(heldout))
     found = region_pairs(smap_test, products, references, static, weights, intervals) if products else None
     differences += _add_regions(document, found, bootstrap)
     document.tables.append(_difference_table(differences))
@@ -135,7 +135,7 @@ def _explained(pairs: Pairs, whole: Agreement) -> str:
     )
 
 
-def _add_gaps(document: Document, pairs: Pairs, bootstrap: Bootstrap) -> list[Row]:
+def _add_gaps(document: Document, pairs: Pairs, bootstrap: Bootstrap, causal: bool) -> list[Row]:
     """Agreement by length of the gap, on the overpasses for which gaps were computed; the paired differences."""
     longer = pairs.hidden_days > 0
     gaps = np.unique(pairs.hidden_days[longer])
@@ -144,13 +144,14 @@ def _add_gaps(document: Document, pairs: Pairs, bootstrap: Bootstrap) -> list[Ro
         chosen = np.isin(pairs.times, pairs.times[longer])
         for gap in (0.0, *gaps):
             part = pairs.where(chosen & (pairs.hidden_days == gap))
-            label = gap_label(gap)
+            label = gap_label(gap, causal)
             made = agree(part, bootstrap, part.anomalies())
             rows += made.rows(label)
             differences += made.difference_rows(label) if gap else []
     note = (
-        "Artificial gaps: the retrievals of so many days before and after the scored one are hidden in every cell, so "
-        "that neighbours do not help either. The same overpasses for every length."
+        f"Artificial gaps: the retrievals of so many days before {'' if causal else 'and after '}the scored one are "
+        f"hidden in every cell, so that neighbours do not help either{' (none is seen after it)' if causal else ''}. "
+        "The same overpasses for every length."
         if gaps.size
         else "No gap is shorter than the window of retrievals (validation.gaps_days, samples.window_days)."
     )
@@ -159,9 +160,11 @@ def _add_gaps(document: Document, pairs: Pairs, bootstrap: Bootstrap) -> list[Ro
     return differences
 
 
-def gap_label(gap: float) -> str:
-    """A length of a gap for people."""
-    return f"±{gap:g} d" if gap else "overpass alone"
+def gap_label(gap: float, causal: bool = False) -> str:
+    """A length of a gap for people; of a ``causal`` net the days before."""
+    if not gap:
+        return "overpass alone"
+    return f"{gap:g} d before" if causal else f"±{gap:g} d"
 
 
 def _add_regions(document: Document, found: Pairs | None, bootstrap: Bootstrap) -> list[Row]:

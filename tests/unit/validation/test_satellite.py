@@ -92,6 +92,14 @@ def test_gaps_are_scored_on_the_same_overpasses(made):
     assert made[2].data["gaps_days"] == [0, 1, 3]
 
 
+def test_gaps_of_a_net_that_sees_the_past_alone_lie_before(made, tmp_path):
+    outputs = {name: tmp_path / name for name in ("json_path", "csv_path", "maps_path")}
+    document = validate_satellite(**made[1] | outputs | {"heldout": heldout(tmp_path, causal=1)})
+    gaps = table(document, "gaps")
+    assert [r.group for r in gaps.rows if r.label == PRODUCT] == ["overpass alone", "1 d before", "3 d before"]
+    assert "before the scored one" in gaps.note and "before and after" in table(made[2], "gaps").note
+
+
 def test_classes_share_out_all_pairs(made):
     whole = row(made[2], "overpass").values["n"]
     for name in ("by_season", "by_overpass", "by_elevation", "by_wetness"):
