@@ -152,9 +152,7 @@ def _open(blocks: int) -> dict[str, Reliability]:
     return {name: Reliability(blocks, len(names)) for name, (_, names) in GROUPINGS.items()}
 
 
-def _classes(
-    sigma: np.ndarray, season: np.ndarray, hours: tuple[np.ndarray, np.ndarray]
-) -> dict[str, np.ndarray]:
+def _classes(sigma: np.ndarray, season: np.ndarray, hours: tuple[np.ndarray, np.ndarray]) -> dict[str, np.ndarray]:
     """Class (n,) of each forecast in each grouping; -1 where it has none."""
     return {
         "all": np.zeros(season.shape, dtype=int),

@@ -228,7 +228,9 @@ def test_a_retrieval_counts_once_in_a_class(made_up_run, tmp_path):
     found = {(row.group, row.label): row.values["n"] for row in document.tables[0].rows}
     looks = Looks(made_up_run.paths("smap"))
     times, cell = pairs["time"].values.astype("M8[ns]"), pairs["y"].values * looks.columns + pairs["x"].values
-    test = in_intervals(times, [(np.datetime64(a, "ns"), np.datetime64(b, "ns")) for a, b in made_up_run.arguments()["test_intervals"]])
+    test = in_intervals(
+        times, [(np.datetime64(a, "ns"), np.datetime64(b, "ns")) for a, b in made_up_run.arguments()["test_intervals"]]
+    )
     assert found["all", "all"] == test.sum()
     for number, (name, edges) in enumerate((("since", SINCE), ("nearest", NEAREST))):
         heading, names = GROUPINGS[name]
