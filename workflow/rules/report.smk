@@ -22,8 +22,8 @@ rule report_page:
         "../../envs/pscnet.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=PLAN.memory("report_page"),
+        runtime=PLAN.minutes("report_page"),
     params:
         figures="results/{run}/figures",
         summary=PLAN.summary(),
