@@ -166,8 +166,8 @@ rule report_page:
         "../../envs/pscnet.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=PLAN.memory("report_page"),
+        runtime=PLAN.minutes("report_page"),
     params:
         summary=PLAN.summary(),
         runtimes="runtimes",
