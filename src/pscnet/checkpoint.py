@@ -123,7 +123,8 @@ class Checkpoint:
             Naming what differs.
         """
         alike = (
-            "spec", "time_scales_days", "window_days", "leave_out_hours", "split", "buffer_days", "covariance", "causal",
+            "spec", "time_scales_days", "window_days", "leave_out_hours", "split", "buffer_days", "covariance",
+            "causal",
         )  # fmt: skip
         differing = [name for name in alike if getattr(self, name) != getattr(first, name)]
         mine, other = self.normaliser.arrays(), first.normaliser.arrays()

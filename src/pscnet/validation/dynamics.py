@@ -179,9 +179,9 @@ def _add_events(
             "Dry-downs after them",
             DRYDOWN,
             [_drydown_row(LABELS[name], answers, name, number, weights) for name in answers],
-            "theta = a exp(-t / tau) + b in whole days without ERA5-Land rain, from the series' own maximum in the first "
-            f"of them on and at least {events.fewest // STEPS_PER_DAY}; a fit fails where the series does not fall, tau "
-            "lies beyond 0.25 to 40 days, or less than half of the variance is explained.",
+            "theta = a exp(-t / tau) + b in whole days without ERA5-Land rain, from the series' own maximum in the "
+            f"first of them on and at least {events.fewest // STEPS_PER_DAY}; a fit fails where the series does not "
+            "fall, tau lies beyond 0.25 to 40 days, or less than half of the variance is explained.",
         )
     )
     shapes = {name: composite(series.fields[name], events) for name in answers}

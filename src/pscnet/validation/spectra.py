@@ -8,8 +8,8 @@ which says whether variance of the right size is also in the right place.
 
 The **effective resolution** is the scale where the spectrum falls below half of the truth's (as for weather models and
 altimetry a spectrum or a signal-to-noise ratio of one half is usual), coming from long scales; beside it, where the
-coherence falls below one half. The longest scale of a spectrum is not looked at: the straight line that is taken out and
-the window change it most. NaN where the ratio is nowhere above one half before it falls, or does not fall below it
+coherence falls below one half. The longest scale of a spectrum is not looked at: the straight line that is taken out
+and the window change it most. NaN where the ratio is nowhere above one half before it falls, or does not fall below it
 within the spectrum.
 """
 

@@ -141,10 +141,10 @@ def validate_uncertainty(
 def _heldout_note(causal: bool) -> str:
     times, hidden = ("since SMAP's look", "before") if causal else ("since and to SMAP's looks", "around")
     return (
-        "Predicted without the overpass; sigma of the footprint's mean and the retrieval's known noise in squares. Times "
-        f"{times} also of artificial gaps, in which retrievals {hidden} are hidden: a retrieval counts once in each class "
-        "that a gap puts it in, with the shortest such gap. So n is the number of distinct retrievals of a class, and "
-        "the classes together hold more than there are."
+        "Predicted without the overpass; sigma of the footprint's mean and the retrieval's known noise in squares. "
+        f"Times {times} also of artificial gaps, in which retrievals {hidden} are hidden: a retrieval counts once in "
+        "each class that a gap puts it in, with the shortest such gap. So n is the number of distinct retrievals of a "
+        "class, and the classes together hold more than there are."
     )
 
 
