@@ -90,8 +90,8 @@ def _size(kind: str, span: str) -> Callable[[Extent, Wildcards], float]:
     return size
 
 
-#: Millions of values that a job goes through, cells x steps x channels: of all predictors on the fine grid, of a field on
-#: it, or of the retrievals; of one month, of the job's part of the split, of the test part or of the whole period.
+#: Millions of values that a job goes through, cells x steps x channels: of all predictors on the fine grid, of a field
+#: on it, or of the retrievals; of one month, of the job's part of the split, of the test part or of the whole period.
 SIZES: dict[str, Callable[[Extent, Wildcards], float]] = {
     "nothing": lambda extent, w: 0.0,
     **{
@@ -140,8 +140,8 @@ class Demand:
         return self.mb[0] + self.mb[1] * size, first + more * work
 
 
-#: Rule to what its jobs take: refitted from runs of 144 to 9216 cells (docs/cluster.md); for those that fetch, what they
-#: hold at once.
+#: Rule to what its jobs take: refitted from runs of 144 to 9216 cells (docs/cluster.md); for those that fetch, what
+#: they hold at once.
 DEMANDS: dict[str, Demand] = {
     "archive_manifest": Demand("predictors, month", (150, 0), (5.2, 0)),
     "archive_terrain": Demand("nothing", (150, 0), (5.4, 0)),
@@ -167,11 +167,22 @@ DEMANDS: dict[str, Demand] = {
     "regrid_smap": Demand("retrievals, month", (130, 40), (1.1, 8.2)),
     "regrid_static": Demand("fields, month", (120, 49), (0.91, 1.9)),
     "regrid_weights": Demand("fields, month", (130, 2.1), (1.1, 0.17)),
-    "report_page": Demand("fields, month", (190, 28), (3.1, 7.6)),
+    "report_figures": Demand("fields, month", (300, 40), (6, 4)),
+    "report_inputs": Demand("retrievals, all", (200, 20), (3, 4)),
+    "report_page": Demand("fields, month", (250, 40), (4, 8)),
+    "report_quicklook": Demand("fields, month", (200, 40), (3, 4)),
+    "report_validation": Demand("nothing", (500, 0), (30, 0)),
     "train_model": Demand("predictors, part", (630, 4.5), (28, 0.12), "every epoch"),
     "twin_month": Demand("predictors, month", (130, 7.9), (2.9, 1.5)),
     "twin_static": Demand("fields, month", (130, 19), (1.1, 0.093)),
     "twin_stations": Demand("nothing", (130, 0), (1.2, 0)),
+    "validate_dynamics": Demand("fields, test", (400, 8), (5, 2)),
+    "validate_hours": Demand("fields, test", (400, 5), (5, 1.5)),
+    "validate_satellite": Demand("fields, test", (400, 10), (10, 2)),
+    "validate_sensors": Demand("nothing", (600, 0), (120, 0)),
+    "validate_stations": Demand("fields, test", (400, 5), (8, 2)),
+    "validate_triple": Demand("fields, test", (500, 20), (10, 4)),
+    "validate_uncertainty": Demand("fields, test", (400, 8), (5, 2)),
     "verify_heldout": Demand("predictors, month", (380, 11), (16, 0.78), "every member and test month"),
     "verify_product": Demand("fields, month", (120, 28), (0.64, 1.7)),
     "verify_references": Demand("retrievals, month", (350, 490), (2.8, 640)),
@@ -236,6 +247,6 @@ def demand_of(rule: str) -> Demand:
         return DEMANDS[rule]
     except KeyError:
         raise LookupError(
-            f"rule {rule}: no entry in DEMANDS of pscnet.demands; write Demand('predictors, month', (1000, 0), (60, 0)), "
-            "run the rule once, and take what python -m pscnet.demands suggests from runtimes/"
+            f"rule {rule}: no entry in DEMANDS of pscnet.demands; write Demand('predictors, month', (1000, 0), (60, 0)) "
+            "there, run the rule once, and take what python -m pscnet.demands suggests from runtimes/"
         ) from None
