@@ -90,8 +90,8 @@ def _size(kind: str, span: str) -> Callable[[Extent, Wildcards], float]:
     return size
 
 
-#: Millions of values that a job goes through, cells x steps x channels: of all predictors on the fine grid, of a field on
-#: it, or of the retrievals; of one month, of the job's part of the split, of the test part or of the whole period.
+#: Millions of values that a job goes through, cells x steps x channels: of all predictors on the fine grid, of a field
+#: on it, or of the retrievals; of one month, of the job's part of the split, of the test part or of the whole period.
 SIZES: dict[str, Callable[[Extent, Wildcards], float]] = {
     "nothing": lambda extent, w: 0.0,
     **{
@@ -140,8 +140,8 @@ class Demand:
         return self.mb[0] + self.mb[1] * size, first + more * work
 
 
-#: Rule to what its jobs take: refitted from runs of 144 to 9216 cells (docs/cluster.md); for those that fetch, what they
-#: hold at once.
+#: Rule to what its jobs take: refitted from runs of 144 to 9216 cells (docs/cluster.md); for those that fetch, what
+#: they hold at once.
 DEMANDS: dict[str, Demand] = {
     "archive_manifest": Demand("predictors, month", (150, 0), (5.2, 0)),
     "archive_terrain": Demand("nothing", (150, 0), (5.4, 0)),
@@ -236,6 +236,7 @@ def demand_of(rule: str) -> Demand:
         return DEMANDS[rule]
     except KeyError:
         raise LookupError(
-            f"rule {rule}: no entry in DEMANDS of pscnet.demands; write Demand('predictors, month', (1000, 0), (60, 0)), "
-            "run the rule once, and take what python -m pscnet.demands suggests from runtimes/"
+            f"rule {rule}: no entry in DEMANDS of pscnet.demands; write "
+            "Demand('predictors, month', (1000, 0), (60, 0)), run the rule once, and take what "
+            "python -m pscnet.demands suggests from runtimes/"
         ) from None
