@@ -40,8 +40,8 @@ period: {start: 2016-06, end: 2016-08}
 split: {train: [2016-06], validation: [2016-07], test: [2016-08]}
 predictors: [swvl1, stl1, tp, sd]
 model: {width: 8, heads: 2}
-training: {epochs: 1, ensemble: 1, device: cpu}
-downscale: {device: cpu}
+training: {epochs: 1, ensemble: 1, device: cpu, threads: 1}
+downscale: {device: cpu, threads: 1}
 """
 
 #: What the workflow needs of a checkout.

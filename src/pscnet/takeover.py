@@ -2,8 +2,8 @@
 
 Snakemake locks the files of a run by listing them in ``.snakemake/locks``, and takes the list away when it ends;
 killed, it leaves it, and the next one refuses to start. Whether the owner of a list is alive cannot be told from it.
-Here every Snakemake of a run therefore holds a lock of the operating system, which ends with the process however it ends: who gets
-it for itself alone knows that nobody else is there, and that the lists are those of the dead.
+Here every Snakemake of a run therefore holds a lock of the operating system, which ends with the process however that
+ends: who gets it for itself alone knows that nobody else is there, and that the lists are those of the dead.
 
 Jobs may outlive their Snakemake, and must not be started a second time beside themselves. Those of SLURM tell on their
 own that they are done, and are waited for. Those on this machine cannot, and are ended.

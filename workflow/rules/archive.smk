@@ -45,6 +45,7 @@ rule archive_terrain:
         "logs/archive_terrain/{run}.log",
     benchmark:
         "runtimes/archive_terrain/{run}.tsv"
+    localrule: True
     conda:
         "../../envs/pscnet.yaml"
     threads: 1

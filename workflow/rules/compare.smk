@@ -104,6 +104,7 @@ rule compare_page:
         "logs/compare_page/{run}_{table}.log",
     benchmark:
         "runtimes/compare_page/{run}_{table}.tsv"
+    localrule: True
     conda:
         "../../envs/pscnet.yaml"
     threads: 1

@@ -44,6 +44,7 @@ rule twin_static:
         "logs/twin_static/{run}.log",
     benchmark:
         "runtimes/twin_static/{run}.tsv"
+    localrule: True
     conda:
         "../../envs/pscnet.yaml"
     threads: 1
@@ -71,6 +72,7 @@ rule twin_stations:
         "logs/twin_stations/{run}.log",
     benchmark:
         "runtimes/twin_stations/{run}.tsv"
+    localrule: True
     conda:
         "../../envs/pscnet.yaml"
     threads: 1

@@ -247,6 +247,7 @@ def demand_of(rule: str) -> Demand:
         return DEMANDS[rule]
     except KeyError:
         raise LookupError(
-            f"rule {rule}: no entry in DEMANDS of pscnet.demands; write Demand('predictors, month', (1000, 0), (60, 0)) "
-            "there, run the rule once, and take what python -m pscnet.demands suggests from runtimes/"
+            f"rule {rule}: no entry in DEMANDS of pscnet.demands; write "
+            "Demand('predictors, month', (1000, 0), (60, 0)), run the rule once, and take what "
+            "python -m pscnet.demands suggests from runtimes/"
         ) from None
