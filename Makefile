@@ -9,7 +9,8 @@
 # make help        this list
 
 PYTHON ?= python3
-CORES ?= $(shell nproc 2>/dev/null || echo 2)
+# (nproc answers with OMP_NUM_THREADS where that is set, which is about threads of one job)
+CORES ?= $(shell env -u OMP_NUM_THREADS nproc 2>/dev/null || echo 2)
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
