@@ -79,6 +79,7 @@ rule fetch:
         "The raw files of run {PLAN.run} are there: build/{PLAN.run}/manifests/"
 
 
+include: "workflow/takeover.smk"
 include: f"workflow/rules/{PLAN.config.source}.smk"
 include: "workflow/rules/regrid.smk"
 include: "workflow/rules/dataset.smk"

@@ -255,6 +255,14 @@ def centres_in(grid: Grid, lat: tuple[float, float], lon: tuple[float, float]) -
     return rows[:, None] & ((grid.lon >= lon[0]) & (grid.lon <= lon[1]))[None, :]
 
 
+def cells_of(grid: Grid, lat: np.ndarray, lon: np.ndarray) -> np.ndarray:
+    """Flat position (n,), row by row, of the cell that each place (n,) lies in; -1 outside the grid."""
+    row = np.searchsorted(-grid.lat_edges, -np.asarray(lat), side="right") - 1
+    column = np.searchsorted(grid.lon_edges, np.asarray(lon), side="right") - 1
+    inside = (row >= 0) & (row < grid.shape[0]) & (column >= 0) & (column < grid.shape[1])
+    return np.where(inside, row * grid.shape[1] + column, -1)
+
+
 def fine_grid(
     kind: Literal["regular", "ease2"],
     lat: tuple[float, float],

@@ -7,12 +7,13 @@ that a plan of many years is made in a moment.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from pscnet import config, provenance
+from pscnet.demands import Demands
 from pscnet.grids import WEIGHTS
 from pscnet.model_plan import ModelPlan
 from pscnet.report_plan import ReportPlan
@@ -192,6 +193,18 @@ class Plan(ModelPlan, ValidationPlan, ReportPlan):
         """
         device = getattr(self.config, section).device
         return int(device.startswith("cuda") or (device == "auto" and Path("/dev/nvidia0").exists()))
+
+    def memory(self, rule: str) -> Callable[[Any, int], int]:
+        """Memory of a rule's jobs [MB]: see :meth:`pscnet.demands.Demands.memory`."""
+        return self._demands.memory(rule)
+
+    def minutes(self, rule: str) -> Callable[[Any, int], int]:
+        """Time of a rule's jobs [min]: see :meth:`pscnet.demands.Demands.minutes`."""
+        return self._demands.minutes(rule)
+
+    @cached_property
+    def _demands(self) -> Demands:
+        return Demands(self.config)
 
     @cached_property
     def test_months(self) -> list[str]:

@@ -190,6 +190,13 @@ def mean_of_cells(score: np.ndarray) -> tuple[float, int]:
     return (float(finite.mean()), int(finite.size)) if finite.size else (float("nan"), 0)
 
 
+def relative_change(score: float | np.ndarray, base: float | np.ndarray) -> np.ndarray:
+    """``score / base - 1``, element by element; NaN where either is not finite or the base is zero."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        change = np.asarray(score, dtype=float) / np.asarray(base, dtype=float) - 1.0
+    return np.where(np.isfinite(change), change, np.nan)
+
+
 def inside_share(error: np.ndarray, sigma: np.ndarray, width: float) -> float:
     """Share of errors whose size is at most ``width`` standard deviations; NaN without a finite pair."""
     good = np.isfinite(error) & np.isfinite(sigma)

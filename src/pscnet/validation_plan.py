@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pscnet import provenance
 from pscnet.config import Config
 from pscnet.timeaxis import month_bounds
+from pscnet.validation import block_length
 
 #: Source name of SMAP's 9 km product.
 ENHANCED = "smap_e"
@@ -52,7 +52,7 @@ class ValidationPlan:
     @property
     def block_days(self) -> int:
         """Length of the blocks of time that bootstraps draw [day]: no shorter than a sample's reach."""
-        return max(5, math.ceil(self.config.samples.window_days))
+        return block_length(self.config.samples.window_days)
 
     # Satellite ---------------------------------------------------------------------------------------------------
 

@@ -324,6 +324,16 @@ def test_a_validation_is_planned_where_the_run_has_what_it_needs():
     assert two.beside_two("{month}") == two.test_months
 
 
+@pytest.mark.parametrize("products", [0, 1])
+def test_triple_collocation_is_a_job_where_an_independent_product_is_named(workspace, products):
+    (workspace.root / "ascat.nc").touch()
+    third = "validation: {third: {path: ascat.nc, name: ASCAT, made_of: [ASCAT]}}\n" if products else "{}\n"
+    (workspace.root / "third.yaml").write_text(third)
+    output = workspace.snakemake("-n", "--configfile", "config/demo.yaml", "third.yaml").stdout
+    jobs = output.split("Job stats:")[1].split("Reasons:")[0]
+    assert ("validate_triple" in jobs) == bool(products) and "validate_uncertainty" in jobs
+
+
 def test_gaps_fit_the_window():
     assert plan().gaps == {"gaps_days": [1, 3, 6], "gaps_share": 0.5, "gaps_seed": 0}
     assert plan(samples={"window_days": 4, "buffer_days": 4}).gaps["gaps_days"] == [1, 3]

@@ -19,8 +19,8 @@ rule archive_manifest:
         "../../envs/pscnet.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=60,
+        mem_mb=PLAN.memory("archive_manifest"),
+        runtime=PLAN.minutes("archive_manifest"),
     params:
         folder=PLAN.config.archive,
         index=PLAN.archive_index,
@@ -49,8 +49,8 @@ rule archive_terrain:
         "../../envs/pscnet.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=PLAN.memory("archive_terrain"),
+        runtime=PLAN.minutes("archive_terrain"),
     params:
         folder=PLAN.config.terrain or PLAN.config.archive,
         index=PLAN.archive_index,

@@ -14,8 +14,8 @@ rule regrid_weights:
         "../../envs/regrid.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=20,
+        mem_mb=PLAN.memory("regrid_weights"),
+        runtime=PLAN.minutes("regrid_weights"),
     params:
         source=PLAN.grids["source"],
         fine=PLAN.grids["fine"],
@@ -48,8 +48,8 @@ rule regrid_era5_land:
         "../../envs/pscnet.yaml"
     threads: 1
     resources:
-        mem_mb=3000,
-        runtime=30,
+        mem_mb=PLAN.memory("regrid_era5_land"),
+        runtime=PLAN.minutes("regrid_era5_land"),
     params:
         month="{month}",
         variables=PLAN.config.predictors,
@@ -76,8 +76,8 @@ rule regrid_smap:
         "../../envs/pscnet.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=20,
+        mem_mb=PLAN.memory("regrid_smap"),
+        runtime=PLAN.minutes("regrid_smap"),
     params:
         month="{month}",
         coarse=PLAN.grids["coarse"],
@@ -108,8 +108,8 @@ rule regrid_static:
         "../../envs/pscnet.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=20,
+        mem_mb=PLAN.memory("regrid_static"),
+        runtime=PLAN.minutes("regrid_static"),
     params:
         fine=PLAN.grids["fine"],
         coarse=PLAN.grids["coarse"],

@@ -17,8 +17,8 @@ rule report_inputs:
         "../../envs/pscnet.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=20,
+        mem_mb=PLAN.memory("report_inputs"),
+        runtime=PLAN.minutes("report_inputs"),
     params:
         months=PLAN.months,
     message:
@@ -56,8 +56,8 @@ rule report_figures:
         "../../envs/pscnet.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=20,
+        mem_mb=PLAN.memory("report_figures"),
+        runtime=PLAN.minutes("report_figures"),
     params:
         figures="results/{run}/figures",
         model=PLAN.config.model.name,
@@ -95,8 +95,8 @@ rule report_validation:
         "../../envs/pscnet.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=20,
+        mem_mb=PLAN.memory("report_validation"),
+        runtime=PLAN.minutes("report_validation"),
     params:
         validations=PLAN.validations,
         figures="results/{run}/figures",
@@ -127,8 +127,8 @@ rule report_quicklook:
         "../../envs/pscnet.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=20,
+        mem_mb=PLAN.memory("report_quicklook"),
+        runtime=PLAN.minutes("report_quicklook"),
     params:
         run="{run}",
         month="{month}",
@@ -166,8 +166,8 @@ rule report_page:
         "../../envs/pscnet.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=PLAN.memory("report_page"),
+        runtime=PLAN.minutes("report_page"),
     params:
         summary=PLAN.summary(),
         runtimes="runtimes",

@@ -19,8 +19,8 @@ rule twin_month:
         "../../envs/pscnet.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=PLAN.memory("twin_month"),
+        runtime=PLAN.minutes("twin_month"),
     params:
         raw="build/{run}/twin/raw",
         month="{month}",
@@ -48,8 +48,8 @@ rule twin_static:
         "../../envs/pscnet.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=PLAN.memory("twin_static"),
+        runtime=PLAN.minutes("twin_static"),
     params:
         raw="build/{run}/twin/raw",
         lat=PLAN.config.region.lat,
@@ -75,8 +75,8 @@ rule twin_stations:
         "../../envs/pscnet.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=PLAN.memory("twin_stations"),
+        runtime=PLAN.minutes("twin_stations"),
     params:
         raw="build/{run}/twin/raw",
     message:

@@ -25,8 +25,8 @@ rule validate_satellite:
         "../../envs/pscnet.yaml"
     threads: 1
     resources:
-        mem_mb=6000,
-        runtime=60,
+        mem_mb=PLAN.memory("validate_satellite"),
+        runtime=PLAN.minutes("validate_satellite"),
     params:
         run="{run}",
         split=PLAN.split_blocks,
@@ -55,8 +55,8 @@ rule validate_sensors:
         "../../envs/pscnet.yaml"
     threads: 1
     resources:
-        mem_mb=3000,
-        runtime=60,
+        mem_mb=PLAN.memory("validate_sensors"),
+        runtime=PLAN.minutes("validate_sensors"),
     params:
         sources=PLAN.station_sources,
         digest=lambda w: PLAN.stations_digest(),
@@ -91,8 +91,8 @@ rule validate_stations:
         "../../envs/pscnet.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=PLAN.memory("validate_stations"),
+        runtime=PLAN.minutes("validate_stations"),
     params:
         fine=PLAN.grids["fine"],
         coarse=PLAN.grids["coarse"],
@@ -125,8 +125,8 @@ rule validate_hours:
         "../../envs/pscnet.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=PLAN.memory("validate_hours"),
+        runtime=PLAN.minutes("validate_hours"),
     params:
         fine=PLAN.grids["fine"],
         intervals=PLAN.split_blocks["test"],
@@ -159,8 +159,8 @@ rule validate_dynamics:
         "../../envs/pscnet.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=PLAN.memory("validate_dynamics"),
+        runtime=PLAN.minutes("validate_dynamics"),
     params:
         fine=PLAN.grids["fine"],
         intervals=PLAN.split_blocks["test"],
@@ -194,8 +194,8 @@ rule validate_uncertainty:
         "../../envs/pscnet.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=PLAN.memory("validate_uncertainty"),
+        runtime=PLAN.minutes("validate_uncertainty"),
     params:
         fine=PLAN.grids["fine"],
         coarse=PLAN.grids["coarse"],
@@ -230,8 +230,8 @@ rule validate_triple:
         "../../envs/pscnet.yaml"
     threads: 1
     resources:
-        mem_mb=8000,
-        runtime=60,
+        mem_mb=PLAN.memory("validate_triple"),
+        runtime=PLAN.minutes("validate_triple"),
     params:
         run="{run}",
         third=PLAN.section("validation")["third"],

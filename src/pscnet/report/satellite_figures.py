@@ -24,7 +24,7 @@ FIGURES: dict[str, Caption] = {
     "satellite_gaps": Caption(
         "Agreement with SMAP against the length of an artificial gap",
         "Two panels with a line for each method: correlation and ubRMSD with 95 % intervals against the days hidden "
-        "before and after the scored overpass. Methods that read SMAP lose with the length of the gap.",
+        "around the scored overpass. Methods that read SMAP lose with the length of the gap.",
     ),
     "satellite_classes": Caption(
         "Agreement with SMAP by season, overpass and class of land",

@@ -13,24 +13,24 @@ score           what it is
 ==============  ====================================================================================================
 
 Intervals (95 %) come from whole blocks of days, drawn with replacement and alike for all methods, so that differences
-are paired (Kunsch 1989, Annals of Statistics 17, 1217); see :func:`pscnet.validation.resampling.interval_of`. A block
-is no shorter than the window of retrievals.
+are paired (Kunsch 1989, Annals of Statistics 17, 1217); see :func:`pscnet.validation.resampling.interval_of`. Blocks
+are as long as the window of retrievals or longer, but for the last of a stretch of test days
+(:func:`pscnet.validation.blocks.block_starts`).
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from pscnet.scores import MINIMUM_RETRIEVALS, PairMoments, mean_of_cells
-from pscnet.validation import METHODS, PRODUCT
-from pscnet.validation.blocks import BLOCK_DAYS, block_starts
+from pscnet.validation import METHODS, PRODUCT, block_length
+from pscnet.validation.blocks import block_starts
 from pscnet.validation.document import Column, Row
 from pscnet.validation.pairs import Pairs
-from pscnet.validation.resampling import draw_weights, drawn_cell_means, drawn_moments, interval_of
+from pscnet.validation.resampling import draw_cell_means, draw_pooled, draw_weights, interval_of
 from pscnet.validation.satellite import grouped
 
 _UNIT = "m3 m-3"
@@ -99,16 +99,19 @@ class Bootstrap:
     ----------
     starts : datetime64 (block,)
     draws : int
+    days : int
+        Length of the blocks, see :func:`pscnet.validation.blocks.block_starts`.
     """
 
     starts: np.ndarray
     draws: int
+    days: int
 
     @classmethod
     def of(cls, intervals: Sequence[tuple[object, object]], window_days: float, draws: int) -> Bootstrap:
-        """Blocks in half-open intervals; those that adjoin count as one."""
-        days = max(BLOCK_DAYS, math.ceil(window_days))
-        return cls(block_starts(joined(intervals), days), draws)
+        """Blocks in half-open intervals, no shorter than the window of retrievals."""
+        days = block_length(window_days)
+        return cls(block_starts(intervals, days), draws, days)
 
     def blocks_of(self, times: np.ndarray) -> tuple[np.ndarray, int]:
         """Block (pair,) of each time, numbered from 0 without those that hold none, and their number."""
@@ -119,17 +122,6 @@ class Bootstrap:
     def weights(self, blocks: int) -> np.ndarray:
         """How often each block (draw, block) is drawn."""
         return draw_weights(blocks, self.draws, 0)
-
-
-def joined(intervals: Sequence[tuple[object, object]]) -> list[tuple[np.datetime64, np.datetime64]]:
-    """Half-open intervals in order, those that adjoin made one."""
-    made: list[tuple[np.datetime64, np.datetime64]] = []
-    for start, end in sorted((np.datetime64(a, "ns"), np.datetime64(b, "ns")) for a, b in intervals):
-        if made and start <= made[-1][1]:
-            made[-1] = made[-1][0], max(end, made[-1][1])
-        else:
-            made.append((start, end))
-    return made
 
 
 def agree(
@@ -193,9 +185,9 @@ def _scores(
     if weights.shape[1] == 0:
         nothing = np.full(len(weights), np.nan)
         return values, dict.fromkeys((c.key for c in COLUMNS if c.decimals), nothing)
-    drawn = _pooled_scores(drawn_moments(by_block, weights), minimum)
-    drawn["cell_r"] = drawn_cell_means(moments, weights, minimum)[0]
-    drawn["anomaly_r"] = drawn_moments(anomaly, weights).r(minimum)
+    drawn = _pooled_scores(draw_pooled(by_block, weights), minimum)
+    drawn["cell_r"] = draw_cell_means(moments, weights, minimum)[0]
+    drawn["anomaly_r"] = draw_pooled(anomaly, weights).r(minimum)
     return values, drawn
 
 

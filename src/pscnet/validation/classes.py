@@ -16,10 +16,8 @@ from pscnet.sources.land_cover import IGBP, majority_class
 from pscnet.timeaxis import Split, nearest_stamp
 from pscnet.validation.pairs import Pairs
 from pscnet.validation.regions import only_withheld
+from pscnet.validation.seasons import season_of, seasons_of
 from pscnet.weights import Weights
-
-#: Meteorological seasons by calendar month.
-SEASONS = {"MAM": (3, 4, 5), "JJA": (6, 7, 8), "SON": (9, 10, 11), "DJF": (12, 1, 2)}
 
 
 @dataclass(frozen=True)
@@ -45,9 +43,8 @@ class Classes:
 
 def seasons(pairs: Pairs) -> dict[str, np.ndarray]:
     """Season to the pairs (bool) of it, of seasons that have any."""
-    months = pairs.months()
-    found = {label: np.isin(months, within) for label, within in SEASONS.items()}
-    return {label: keep for label, keep in found.items() if keep.any()}
+    season = season_of(pairs.times)
+    return {label: season == number for number, label in seasons_of(pairs.times)}
 
 
 def overpasses(pairs: Pairs, lon: np.ndarray) -> dict[str, np.ndarray]:

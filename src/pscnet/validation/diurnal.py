@@ -16,7 +16,7 @@ import numpy as np
 from pscnet.scores import MINIMUM_STEPS, PairMoments, mean_of_cells
 from pscnet.timeaxis import STEP_HOURS, STEPS_PER_DAY
 from pscnet.validation.document import Column, Row
-from pscnet.validation.resampling import draw_cell_means, draw_weights, interval_of
+from pscnet.validation.resampling import blocks_with_pairs, draw_cell_means, draw_weights, interval_of
 
 #: Fewest complete days of a cell's mean harmonic (ours).
 FEWEST_DAYS = 10
@@ -218,7 +218,7 @@ def change_row(
         if truth is not None:
             values[f"r_{key}"] = mean_of_cells(whole.r(fewest))[0]
             drawn = draw_cell_means(moments, weights, fewest)[0]
-            intervals[f"r_{key}"] = interval_of(values[f"r_{key}"], drawn, blocks)
+            intervals[f"r_{key}"] = interval_of(values[f"r_{key}"], drawn, blocks_with_pairs(moments))
     return Row(label, values, intervals=intervals)
 
 

@@ -31,7 +31,7 @@ from pscnet.validation.document import Column, Document, Row, ScoreTable
 from pscnet.validation.events import BEFORE, composite, find_events, responses
 from pscnet.validation.lattice import said
 from pscnet.validation.leakage import require_unseen_pairs
-from pscnet.validation.resampling import block_of, draw_pooled, draw_weights, interval_of
+from pscnet.validation.resampling import block_of, blocks_with_pairs, draw_pooled, draw_weights, interval_of
 from pscnet.validation.sampled import TRUTH, Sampled, read_sampled
 from pscnet.validation.satellite import grouped
 from pscnet.validation.seasons import season_of, seasons_of
@@ -179,7 +179,8 @@ def _add_events(
             "Dry-downs after them",
             DRYDOWN,
             [_drydown_row(LABELS[name], answers, name, number, weights) for name in answers],
-            "theta = a exp(-t / tau) + b in whole days without ERA5-Land rain; a fit fails where the series does not "
+            "theta = a exp(-t / tau) + b in whole days without ERA5-Land rain, from the series' own maximum in the "
+            f"first of them on and at least {events.fewest // STEPS_PER_DAY}; a fit fails where the series does not "
             "fall, tau lies beyond 0.25 to 40 days, or less than half of the variance is explained.",
         )
     )
@@ -236,14 +237,20 @@ def _compared(
     """Mean (key ""), and bias and R against the truth ("_bias", "_r") of numbers (event,), with intervals by block."""
     size = weights.shape[1]
     alone = _by_block(ours, ours, block, size)
-    values, drawn = {"": alone.pooled().mean_x}, {"": draw_pooled(alone, weights).mean_x}
+    values, drawn, blocks = {"": _mean(alone.pooled())}, {"": _mean(draw_pooled(alone, weights))}, {"": alone}
     if truth is not None:
         pairs = _by_block(ours, truth, block, size)
         whole, again = pairs.pooled(), draw_pooled(pairs, weights)
         values |= {"_bias": whole.bias(2), "_r": whole.r(3)}
         drawn |= {"_bias": again.bias(2), "_r": again.r(3)}
-    found = {key: float(value) if alone.n.sum() else float("nan") for key, value in values.items()}
-    return found, {key: interval_of(found[key], drawn[key], int((alone.n > 0).sum())) for key in found}
+        blocks |= {"_bias": pairs, "_r": pairs}
+    found = {key: float(value) for key, value in values.items()}
+    return found, {key: interval_of(found[key], drawn[key], blocks_with_pairs(blocks[key])) for key in found}
+
+
+def _mean(moments: PairMoments) -> np.ndarray:
+    """The mean of x; NaN, not 0, where there is no pair."""
+    return np.where(moments.n > 0, moments.mean_x, np.nan)
 
 
 def _by_block(x: np.ndarray, y: np.ndarray, block: np.ndarray, size: int) -> PairMoments:
@@ -265,7 +272,7 @@ def _add_cycles(document: Document, series: Sampled, block: np.ndarray, draws: i
     parts = {name: daily_harmonics(series.fields[name], series.lon) for name in _order(series)}
     truth = TRUTH if series.truth is not None else None
     rows, cycles = [], {}
-    for number, _, title in seasons_of(noon[by_day >= 0]):
+    for number, title in seasons_of(noon[by_day >= 0]):
         chosen = (season == number) & (by_day >= 0)
         harmonics = Harmonics(parts, by_day, chosen)
         rows += [harmonic_row(LABELS[name], title, harmonics, name, truth, draws) for name in parts]
@@ -310,9 +317,16 @@ def _add_spectra(document: Document, series: Sampled, in_space: Spectra | None, 
         notes.append(f"Spectra in {what}: {made.used} segments, {made.left_out} with gaps left out.")
     if series.truth is not None and (in_time or in_space):
         rows = [_resolution_row(name, in_time, in_space, weights) for name in series.methods]
+        never = [
+            f"{LABELS[name]} ({what}: {', '.join(kinds)})"
+            for name in series.methods
+            for what, made in (("time", in_time and binned(in_time)), ("space", in_space))
+            if made is not None and (kinds := made.never(name))
+        ]
         note = (
-            "Empty where a spectrum stays above half of the truth's to its finest scale; the spectrum's longest scale "
-            "where it is below throughout. Intervals in space only."
+            "Empty where a ratio stays above one half to the finest scale, or is nowhere above it (the longest scale, "
+            f"which detrending and window change most, is left out). Nowhere above it: {'; '.join(never) or 'none'}. "
+            "Intervals in space only."
         )
         document.tables.append(ScoreTable("resolution", "Effective resolution", RESOLUTION, rows, note))
     return notes

@@ -11,17 +11,17 @@ source is given):
 - **Delay** of the peak, and of half of the rise: from the beginning of the first wet step to the peak, and to the last
   crossing of half of the rise on the way up to it, between steps along a line; negative where the rise came before the
   rain. Defined where the rise is at least 0.01 m3 m-3.
-- **Dry-down**: from the first dry step after the event's rain to the next wet step or to 12 days, in whole days, where
-  it has at least ``drydown_days`` of them and begins within 96 hours from the event's start. From the series' own
-  maximum in the first day of it on, in whole days, theta = a exp(-t / tau) + b is fitted, as Shellito et al. 2016,
-  Geophysical Research Letters 43, 8068, and McColl et al. 2017, Geophysical Research Letters 44, 3682, do. A fit fails
-  where the series does not fall (a <= 0), tau lies at an end of 0.25 to 40 days, or the curve explains less than half
-  of the variance.
+- **Dry-down**: from the first dry step after the event's rain to the next wet step or to 12 days, where it lasts at
+  least ``drydown_days`` and begins within 96 hours from the event's start. From the series' own maximum in the first
+  day of it on, in whole days, theta = a exp(-t / tau) + b is fitted, as Shellito et al. 2016, Geophysical Research
+  Letters 43, 8068, and McColl et al. 2017, Geophysical Research Letters 44, 3682, do; a series whose maximum comes so
+  late that fewer than ``drydown_days`` are left has no dry-down there. A fit fails where the series does not fall
+  (a <= 0), tau lies at an end of 0.25 to 40 days, or the curve explains less than half of the variance.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -62,7 +62,9 @@ class Events:
     rain : float (event,) [mm]
         Of the first 24 hours.
     dry_start, dry_steps : int (event,)
-        Where its dry-down begins, and its steps; 0 where it has none.
+        Where its dry spell begins, and its steps; 0 where it has none that is long enough.
+    fewest : int
+        Fewest steps of a dry-down, a whole number of days.
     """
 
     start: np.ndarray
@@ -70,12 +72,14 @@ class Events:
     rain: np.ndarray
     dry_start: np.ndarray
     dry_steps: np.ndarray
+    fewest: int
 
     def __len__(self) -> int:
         return self.start.size
 
     def __getitem__(self, keep: np.ndarray) -> Events:
-        return Events(*(array[keep] for array in (self.start, self.cell, self.rain, self.dry_start, self.dry_steps)))
+        arrays = (self.start, self.cell, self.rain, self.dry_start, self.dry_steps)
+        return Events(*(array[keep] for array in arrays), self.fewest)
 
 
 def find_events(
@@ -97,12 +101,12 @@ def find_events(
     begins = np.arange(max(dry_steps, BEFORE), steps - AFTER + 1)
     before = sums[begins] - sums[begins - dry_steps]
     after = sums[begins + STEPS_PER_DAY] - sums[begins]
-    known = unknown[begins + AFTER - 1] == unknown[begins - dry_steps]
+    known = unknown[begins + AFTER] == unknown[begins - dry_steps]
     found = known & (rain[begins] >= wet_mm) & (before < dry_mm) & (after >= rain_mm)
     cell, row = np.nonzero(_apart(found).T)
     start = begins[row]
-    spans = _dry_spells(rain < wet_mm, start, cell, drydown_days * STEPS_PER_DAY)
-    return Events(start, cell, after[row, cell], *spans)
+    fewest = drydown_days * STEPS_PER_DAY
+    return Events(start, cell, after[row, cell], *_dry_spells(rain < wet_mm, start, cell, fewest), fewest)
 
 
 def _apart(found: np.ndarray) -> np.ndarray:
@@ -117,7 +121,7 @@ def _apart(found: np.ndarray) -> np.ndarray:
 
 
 def _dry_spells(dry: np.ndarray, start: np.ndarray, cell: np.ndarray, fewest: int) -> tuple[np.ndarray, np.ndarray]:
-    """Start and length of the first long enough dry spell after each event; whole days, length 0 where there is none.
+    """Start and length [step] of the first long enough dry spell after each event; length 0 where there is none.
 
     ``dry`` (time, cell) is false where the rain is not known.
     """
@@ -129,8 +133,7 @@ def _dry_spells(dry: np.ndarray, start: np.ndarray, cell: np.ndarray, fewest: in
         step = np.minimum(start + later, dry.shape[0])
         begins = (length == 0) & ~dry[step - 1, cell] & (ahead[step, cell] >= fewest)
         begin[begins], length[begins] = step[begins], ahead[step, cell][begins]
-    whole = np.minimum(length, LONGEST_DRY) // STEPS_PER_DAY * STEPS_PER_DAY
-    return begin, whole
+    return begin, np.minimum(length, LONGEST_DRY)
 
 
 def windows(field: np.ndarray, events: Events, before: int = BEFORE, after: int = AFTER) -> np.ndarray:
@@ -185,25 +188,28 @@ def _crossing(values: np.ndarray, level: np.ndarray, peak: np.ndarray) -> np.nda
 
 
 def dry_downs(field: np.ndarray, events: Events) -> tuple[np.ndarray, np.ndarray]:
-    """Time constant [day] of the dry-down of each event, NaN where there is none; and whether the fit holds."""
+    """Time constant [day] of the dry-down of each event, NaN where there is none; and whether the fit holds.
+
+    Both are NaN where fewer than ``events.fewest`` steps are left from the series' maximum on.
+    """
     tau, fit = np.full(len(events), np.nan), np.full(len(events), np.nan)
     some = np.flatnonzero(events.dry_steps > 0)
     if not some.size:
         return tau, fit
     longest = int(events.dry_steps[some].max())
-    moved = Events(events.dry_start, *(getattr(events, n) for n in ("cell", "rain", "dry_start", "dry_steps")))[some]
+    moved = replace(events, start=events.dry_start)[some]
     values = windows(field, moved, 0, longest).astype(float)
     step = np.arange(longest)
     inside = step < moved.dry_steps[:, None]
-    whole = (np.isfinite(values) | ~inside).all(axis=1)
-    if not whole.any():
+    peak = np.where(np.isfinite(values), values, -np.inf)[:, :STILL_RISING].argmax(axis=1)
+    days = (moved.dry_steps - peak) // STEPS_PER_DAY
+    used = (np.isfinite(values) | ~inside).all(axis=1) & (days * STEPS_PER_DAY >= events.fewest)
+    if not used.any():
         return tau, fit
-    values, length = values[whole], moved.dry_steps[whole]
-    peak = values[:, :STILL_RISING].argmax(axis=1)
-    end = peak + (length - peak) // STEPS_PER_DAY * STEPS_PER_DAY
+    values, peak, end = values[used], peak[used], (peak + days * STEPS_PER_DAY)[used]
     made = fit_exponential(np.where((step >= peak[:, None]) & (step < end[:, None]), values, np.nan))
-    fit[some[whole]] = np.isfinite(made)
-    tau[some[whole]] = made
+    fit[some[used]] = np.isfinite(made)
+    tau[some[used]] = made
     return tau, fit
 
 

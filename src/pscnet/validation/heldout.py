@@ -14,7 +14,8 @@ one for each method    m3 m-3    what it says there
 =====================  ========  ===================================================================================
 
 A longer gap is computed for a share of the overpasses, drawn at random with a seed. The attribute ``learnt`` holds the
-split that the checkpoint was trained on (:mod:`pscnet.validation.leakage`).
+split that the checkpoint was trained on, ``causal`` whether it sees past retrievals alone, so that none is hidden after
+the scored one (:mod:`pscnet.validation.leakage`).
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ from pscnet.samples.store import MonthFiles, month_files
 from pscnet.sources.atomic import replacing
 from pscnet.timeaxis import Split
 from pscnet.validation import INTERPOLATED, PRODUCT, ScoreError
-from pscnet.validation.leakage import LEARNT, describe_learnt, require_unseen
+from pscnet.validation.leakage import CAUSAL, LEARNT, describe_learnt, require_unseen
 
 #: Standard deviation of the product's footprint mean.
 PRODUCT_STD = f"{PRODUCT}_std"
@@ -81,7 +82,7 @@ def write_heldout(
     device, tile, batch_steps, model : see :class:`pscnet.downscale.Downscaler`
     threads : int
     gaps_days : sequence of float [day]
-        Retrievals this near to the scored one are left out besides, on both sides and in every cell.
+        Retrievals this near to the scored one are left out besides, before and after it and in every cell.
     gaps_share : float
         Share of the overpasses that these gaps are computed for.
     gaps_seed : int
@@ -94,7 +95,8 @@ def write_heldout(
     """
     torch.set_num_threads(threads)
     downscaler = Downscaler(checkpoints, static, weights, names, device, tile, batch_steps, model=model)
-    learnt = describe_learnt(downscaler.checkpoint.split, split.buffer_days, downscaler.checkpoint.window_days)
+    trained = downscaler.checkpoint
+    learnt = describe_learnt(trained.split, trained.buffer_days, trained.window_days)
     scored = split.describe()["test"]
     require_unseen(json.loads(learnt), scored, checkpoints if isinstance(checkpoints, str | Path) else checkpoints[0])
     witness = _Witness(downscaler, coarse, smap, static, covariance)
@@ -110,7 +112,7 @@ def write_heldout(
     if not sum(column.size for column in rows.get("smap", [])):
         raise ScoreError(f"split.test {scored}: no accepted SMAP retrieval; lengthen it or set smap.quality: lenient")
     made = xr.Dataset({name: ("pair", np.concatenate(columns)) for name, columns in rows.items()})
-    made.attrs = {LEARNT: learnt, "gaps_share": gaps_share, "gaps_seed": gaps_seed}
+    made.attrs = {LEARNT: learnt, CAUSAL: int(trained.causal), "gaps_share": gaps_share, "gaps_seed": gaps_seed}
     with replacing(output) as part:
         made.to_netcdf(part, engine="netcdf4")
 

@@ -17,7 +17,14 @@ import numpy as np
 import xarray as xr
 
 from pscnet.grids import Grid
-from pscnet.scores import MINIMUM_RETRIEVALS, MINIMUM_STEPS, PairMoments, mean_of_cells, overpass_stamps
+from pscnet.scores import (
+    MINIMUM_RETRIEVALS,
+    MINIMUM_STEPS,
+    PairMoments,
+    mean_of_cells,
+    overpass_stamps,
+    relative_change,
+)
 from pscnet.timeaxis import STEP_HOURS, STEPS_PER_DAY
 from pscnet.validation import METHODS, PRODUCT, ScoreError, methods_of
 from pscnet.validation.blocks import block_starts
@@ -25,7 +32,14 @@ from pscnet.validation.document import Column, Document, Row, ScoreTable
 from pscnet.validation.lattice import lattice, said
 from pscnet.validation.leakage import require_unseen_pairs
 from pscnet.validation.presence import require_months
-from pscnet.validation.resampling import block_of, draw_cell_means, draw_pooled, draw_weights, interval_of
+from pscnet.validation.resampling import (
+    block_of,
+    blocks_with_pairs,
+    draw_cell_means,
+    draw_pooled,
+    draw_weights,
+    interval_of,
+)
 from pscnet.validation.satellite import grouped, own_overpass
 from pscnet.validation.series import Block, matched_months, read_blocks, read_region
 from pscnet.validation.truth import MINIMUM_OF_HOUR
@@ -274,28 +288,23 @@ def _method_row(
     """Scores of each set of hours and their relative changes [%], with intervals."""
     values: dict[str, float | int | None] = {}
     drawn: dict[str, np.ndarray] = {}
+    blocks: dict[str, int] = {}
     for name, at in sets.items():
-        whole = moments.chosen(at)
+        whole, by_block = moments.chosen(at), moments.chosen_by_block(at[:, picked])
         values[f"r_{name}"], cells = mean_of_cells(whole.r(SETS[name]))
         values[f"ubrmse_{name}"] = mean_of_cells(whole.ubrmsd(SETS[name]))[0]
-        both = draw_cell_means(moments.chosen_by_block(at[:, picked]), weights, SETS[name])
-        drawn[f"r_{name}"], drawn[f"ubrmse_{name}"] = both
+        drawn[f"r_{name}"], drawn[f"ubrmse_{name}"] = draw_cell_means(by_block, weights, SETS[name])
+        blocks[f"r_{name}"] = blocks[f"ubrmse_{name}"] = blocks_with_pairs(by_block)
         if name == "all":
             values |= {"n": int(whole.n.sum()), "cells": cells}
     for score in ("r", "ubrmse"):
         for name, key in (("all", f"{score}_change"), ("other", f"{score}_change_other")):
-            values[key] = relative_change(values[f"{score}_{name}"], values[f"{score}_overpass"])
-            drawn[key] = relative_change(drawn[f"{score}_{name}"], drawn[f"{score}_overpass"])
-    intervals = {key: interval_of(float(values[key]), drawn[key], weights.shape[1]) for key in drawn}
+            one, base = f"{score}_{name}", f"{score}_overpass"
+            values[key] = float(100.0 * relative_change(values[one], values[base]))
+            drawn[key] = 100.0 * relative_change(drawn[one], drawn[base])
+            blocks[key] = min(blocks[one], blocks[base])
+    intervals = {key: interval_of(float(values[key]), drawn[key], blocks[key]) for key in drawn}
     return Row(label, values, intervals=intervals)
-
-
-def relative_change(score: float | np.ndarray, base: float | np.ndarray) -> float | np.ndarray:
-    """``score / base - 1`` [%]; NaN where the base is zero."""
-    with np.errstate(invalid="ignore", divide="ignore"):
-        change = 100.0 * (np.asarray(score, dtype=float) / np.asarray(base, dtype=float) - 1.0)
-    change = np.where(np.isfinite(change), change, np.nan)
-    return change if change.ndim else float(change)
 
 
 def _hour_row(label: str, group: str, whole: PairMoments, by_block: PairMoments, weights: np.ndarray) -> Row:
@@ -308,7 +317,8 @@ def _hour_row(label: str, group: str, whole: PairMoments, by_block: PairMoments,
     }
     r, error = draw_cell_means(by_block, weights, MINIMUM_OF_HOUR)
     drawn = {"r": r, "ubrmse": error, "bias": draw_pooled(by_block.pooled(axis=1), weights).bias()}
-    intervals = {key: interval_of(float(values[key]), drawn[key], weights.shape[1]) for key in drawn}
+    blocks = blocks_with_pairs(by_block)
+    intervals = {key: interval_of(float(values[key]), drawn[key], blocks) for key in drawn}
     return Row(label, values, group, intervals)
 
 
@@ -337,7 +347,8 @@ def _heldout_table(
             whole, drawn = by_block.pooled(), draw_pooled(by_block, weights)
             found = {"r": whole.r(MINIMUM_RETRIEVALS), "ubrmsd": whole.ubrmsd(), "bias": whole.bias()}
             again = {"r": drawn.r(), "ubrmsd": drawn.ubrmsd(), "bias": drawn.bias()}
-            limits = {key: interval_of(float(found[key]), again[key], starts.size) for key in found}
+            blocks = blocks_with_pairs(by_block)
+            limits = {key: interval_of(float(found[key]), again[key], blocks) for key in found}
             kept = {key: float(value) for key, value in found.items()} | {"n": int(whole.n)}
             rows.append(Row(METHODS[method], kept, hour_label(stamp), limits))
     note = "SMAP is what the method learns from: agreement, not accuracy. Each pair without the overpass it is held to."

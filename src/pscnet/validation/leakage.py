@@ -22,6 +22,9 @@ from pscnet.validation import METHODS, PRODUCT, ScoreError
 #: Attribute of ``heldout.nc`` that holds what :func:`describe_learnt` makes.
 LEARNT = "learnt"
 
+#: Attribute of ``heldout.nc``: 1 where the net sees past retrievals alone (``samples.causal``), else 0.
+CAUSAL = "causal"
+
 #: Parts of the split that a net learns from: weights from the first, the kept epoch and calibration from the second.
 _LEARNT_PARTS = ("train", "validation")
 
@@ -39,7 +42,7 @@ def describe_learnt(split: Mapping[str, Any], buffer_days: float, window_days: f
     ----------
     split : dict of part to blocks of time, see :meth:`pscnet.timeaxis.Split.describe`
     buffer_days, window_days : float [day]
-        Gap between samples of different parts; reach of a sample's retrievals.
+        Gap that training kept between samples of different parts; reach of a sample's retrievals.
     """
     return json.dumps({"split": split, "buffer_days": buffer_days, "window_days": window_days}, sort_keys=True)
 
@@ -103,6 +106,12 @@ def require_unseen_pairs(path: str | Path, intervals: Sequence[tuple[object, obj
             "so nobody can tell whether test days were learnt from; rerun verify_heldout"
         )
     require_unseen(json.loads(said), intervals, path)
+
+
+def sees_the_past_alone(path: str | Path) -> bool:
+    """Whether the predictions of a file of held-out pairs are of a net that sees past retrievals alone."""
+    with xr.open_dataset(path) as pairs:
+        return bool(pairs.attrs.get(CAUSAL, 0))
 
 
 def innovation_ratio(difference: np.ndarray, noise: np.ndarray) -> float:

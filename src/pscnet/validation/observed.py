@@ -1,4 +1,4 @@
-"""How long ago did SMAP see a place, and how far away in time is the nearest look."""
+"""How long ago did SMAP see a place, and how far away in time is the nearest look, before or after."""
 
 from __future__ import annotations
 
@@ -8,18 +8,9 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from pscnet.grids import Grid
 from pscnet.samples.retrievals import retrieval_times
 
 _HOUR = np.timedelta64(1, "h").astype("m8[ns]")
-
-
-def coarse_cell(lat: np.ndarray, lon: np.ndarray, coarse: Grid) -> np.ndarray:
-    """Flat position of the coarse cell that holds each point (n,); -1 outside the grid."""
-    y = np.searchsorted(-coarse.lat_edges, -np.asarray(lat), side="right") - 1
-    x = np.searchsorted(coarse.lon_edges, np.asarray(lon), side="right") - 1
-    inside = (y >= 0) & (y < coarse.shape[0]) & (x >= 0) & (x < coarse.shape[1])
-    return np.where(inside, y * coarse.shape[1] + x, -1)
 
 
 class Looks:

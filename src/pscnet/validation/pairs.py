@@ -73,10 +73,6 @@ class Pairs:
         # The stamp lies up to 1.5 h from the overpass: what is nearer to 06 than to 18 h is a morning.
         return np.abs(local - 6.0) < 6.0
 
-    def months(self) -> np.ndarray:
-        """Calendar month (pair,) from 1 to 12."""
-        return self.times.astype("M8[M]").astype(int) % 12 + 1
-
 
 def make_pairs(
     columns: dict[str, np.ndarray], methods: Sequence[str], shape: tuple[int, int], keep: np.ndarray | None = None

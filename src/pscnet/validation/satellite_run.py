@@ -19,7 +19,7 @@ from pscnet.grids import Grid
 from pscnet.scores import MINIMUM_RETRIEVALS
 from pscnet.sources.atomic import replacing
 from pscnet.timeaxis import Split
-from pscnet.validation import METHODS, PRODUCT
+from pscnet.validation import METHODS, PRODUCT, blocks_in_words
 from pscnet.validation.agreement import COLUMNS, DIFFERENCES, Agreement, Bootstrap, agree, cell_maps, ratio_interval
 from pscnet.validation.classes import (
     elevation_of_cells,
@@ -30,7 +30,7 @@ from pscnet.validation.classes import (
     training_mean,
 )
 from pscnet.validation.document import Column, Document, Row, ScoreTable
-from pscnet.validation.leakage import innovation_ratio, require_unseen_pairs, tell_tale
+from pscnet.validation.leakage import innovation_ratio, require_unseen_pairs, sees_the_past_alone, tell_tale
 from pscnet.validation.pairs import Pairs, read_pairs
 from pscnet.validation.presence import require_months
 from pscnet.validation.regions import region_pairs
@@ -43,7 +43,7 @@ logger = logging.getLogger(__name__)
 _NOTE = (
     "SMAP is what the method learns from, so that these numbers are agreement with SMAP, not accuracy; even a perfect "
     "field would differ from a retrieval by the retrieval's noise. All methods are scored on the same retrievals of "
-    "the test split. Intervals (95 %) come from whole blocks of at least {days} days."
+    "the test split. Intervals (95 %) come from whole {blocks}."
 )
 
 _OVERPASS, _REGION = "overpass", "region"
@@ -79,7 +79,7 @@ def validate_satellite(
     smap_test : paths of the test months' retrievals and their neighbours: held-out regions
     split : Split
     window_days : float
-        Reach of the retrieval window: no block of the bootstrap is shorter.
+        Reach of the retrieval window: blocks of the bootstrap are as long or longer.
     draws : int
         Of the bootstrap.
     json_path, csv_path, maps_path : paths to write
@@ -104,11 +104,11 @@ def validate_satellite(
     weights, bootstrap = read_weights(fine_to_coarse), Bootstrap.of(intervals, window_days, draws)
     pairs = read_pairs(heldout, weights.dst.shape, intervals)
     alone = pairs.where(pairs.hidden_days == 0)
-    document = Document("satellite", "Agreement with SMAP, 36 km", _NOTE.format(days=_shortest(bootstrap)))
+    document = Document("satellite", "Agreement with SMAP, 36 km", _NOTE.format(blocks=blocks_in_words(bootstrap.days)))
     whole = agree(alone, bootstrap, alone.anomalies())
     document.tables.append(_table("overpass", "Held-out overpasses", whole.rows(), _explained(alone, whole)))
     differences = whole.difference_rows("overpass")
-    differences += _add_gaps(document, pairs, bootstrap)
+    differences += _add_gaps(document, pairs, bootstrap, sees_the_past_alone(heldout))
     found = region_pairs(smap_test, products, references, static, weights, intervals) if products else None
     differences += _add_regions(document, found, bootstrap)
     document.tables.append(_difference_table(differences))
@@ -120,11 +120,6 @@ def validate_satellite(
     write_maps(alone, found, weights.dst, maps_path)
     _print(document)
     return document
-
-
-def _shortest(bootstrap: Bootstrap) -> int:
-    gaps = np.diff(bootstrap.starts) / np.timedelta64(1, "D")
-    return int(gaps.min()) if gaps.size else 0
 
 
 def _table(name: str, title: str, rows: list[Row], note: str = "") -> ScoreTable:
@@ -140,7 +135,7 @@ def _explained(pairs: Pairs, whole: Agreement) -> str:
     )
 
 
-def _add_gaps(document: Document, pairs: Pairs, bootstrap: Bootstrap) -> list[Row]:
+def _add_gaps(document: Document, pairs: Pairs, bootstrap: Bootstrap, causal: bool) -> list[Row]:
     """Agreement by length of the gap, on the overpasses for which gaps were computed; the paired differences."""
     longer = pairs.hidden_days > 0
     gaps = np.unique(pairs.hidden_days[longer])
@@ -149,13 +144,14 @@ def _add_gaps(document: Document, pairs: Pairs, bootstrap: Bootstrap) -> list[Ro
         chosen = np.isin(pairs.times, pairs.times[longer])
         for gap in (0.0, *gaps):
             part = pairs.where(chosen & (pairs.hidden_days == gap))
-            label = gap_label(gap)
+            label = gap_label(gap, causal)
             made = agree(part, bootstrap, part.anomalies())
             rows += made.rows(label)
             differences += made.difference_rows(label) if gap else []
     note = (
-        "Artificial gaps: the retrievals of so many days before and after the scored one are hidden in every cell, so "
-        "that neighbours do not help either. The same overpasses for every length."
+        f"Artificial gaps: the retrievals of so many days before {'' if causal else 'and after '}the scored one are "
+        f"hidden in every cell, so that neighbours do not help either{' (none is seen after it)' if causal else ''}. "
+        "The same overpasses for every length."
         if gaps.size
         else "No gap is shorter than the window of retrievals (validation.gaps_days, samples.window_days)."
     )
@@ -164,9 +160,11 @@ def _add_gaps(document: Document, pairs: Pairs, bootstrap: Bootstrap) -> list[Ro
     return differences
 
 
-def gap_label(gap: float) -> str:
-    """A length of a gap for people."""
-    return f"±{gap:g} d" if gap else "overpass alone"
+def gap_label(gap: float, causal: bool = False) -> str:
+    """A length of a gap for people; of a ``causal`` net the days before."""
+    if not gap:
+        return "overpass alone"
+    return f"{gap:g} d before" if causal else f"±{gap:g} d"
 
 
 def _add_regions(document: Document, found: Pairs | None, bootstrap: Bootstrap) -> list[Row]:

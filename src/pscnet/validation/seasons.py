@@ -1,11 +1,11 @@
-"""Which season is it: the quarters that climatology uses."""
+"""Which season is it: the quarters that climatology uses, by the initials of their months on either hemisphere."""
 
 from __future__ import annotations
 
 import numpy as np
 
-#: Seasons of the northern hemisphere by the initials of their months, with their names for people.
-SEASONS = {"MAM": "spring (MAM)", "JJA": "summer (JJA)", "SON": "autumn (SON)", "DJF": "winter (DJF)"}
+#: Seasons in the order of the year.
+SEASONS = ("MAM", "JJA", "SON", "DJF")
 
 
 def season_of(times: np.ndarray) -> np.ndarray:
@@ -14,7 +14,7 @@ def season_of(times: np.ndarray) -> np.ndarray:
     return (month - 2) % 12 // 3
 
 
-def seasons_of(times: np.ndarray) -> list[tuple[int, str, str]]:
-    """Position, key and name of the seasons that ``times`` touch, in the order of the year."""
+def seasons_of(times: np.ndarray) -> list[tuple[int, str]]:
+    """Position and name of the seasons that ``times`` touch, in the order of the year."""
     found = set(np.unique(season_of(times)).tolist())
-    return [(number, key, name) for number, (key, name) in enumerate(SEASONS.items()) if number in found]
+    return [(number, name) for number, name in enumerate(SEASONS) if number in found]

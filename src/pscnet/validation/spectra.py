@@ -8,7 +8,9 @@ which says whether variance of the right size is also in the right place.
 
 The **effective resolution** is the scale where the spectrum falls below half of the truth's (as for weather models and
 altimetry a spectrum or a signal-to-noise ratio of one half is usual), coming from long scales; beside it, where the
-coherence falls below one half. NaN where neither happens within the spectrum.
+coherence falls below one half. The longest scale of a spectrum is not looked at: the straight line that is taken out
+and the window change it most. NaN where the ratio is nowhere above one half before it falls, or does not fall below it
+within the spectrum.
 """
 
 from __future__ import annotations
@@ -32,7 +34,7 @@ LENGTHS = (64, 48, 32, 24, 16)
 #: Bins of wavelength, and of frequency for the effective resolution.
 BINS = 14
 
-#: Metres of a degree of latitude [km] on a sphere of 6371 km.
+#: Kilometres of a degree of latitude [km] on a sphere of 6371 km.
 KM_OF_DEGREE = 111.195
 
 _STEP_DAYS = STEP_HOURS / 24.0
@@ -77,33 +79,53 @@ class Spectra:
             cross = np.abs(weights @ self.cross[name]) ** 2
             return cross / ((weights @ self.power[name]) * (weights @ self.power[TRUTH]))
 
+    def ratios(self, name: str, weights: np.ndarray | None = None) -> dict[str, np.ndarray]:
+        """``power`` (draw, bin) relative to the truth's, and ``coherence`` with it."""
+        with np.errstate(invalid="ignore", divide="ignore"):
+            power = self.mean(name, weights) / self.mean(TRUTH, weights)
+        return {"power": power, "coherence": self.coherence(name, weights)}
+
     def resolution(self, name: str, weights: np.ndarray | None = None) -> dict[str, np.ndarray]:
         """1 / frequency (draw,) where ``power`` falls below half of the truth's, and ``coherence`` below 0.5."""
-        with np.errstate(invalid="ignore", divide="ignore"):
-            ratio = self.mean(name, weights) / self.mean(TRUTH, weights)
-        return {
-            "power": falls_below_half(self.frequency, ratio),
-            "coherence": falls_below_half(self.frequency, self.coherence(name, weights)),
-        }
+        return {kind: falls_below_half(self.frequency, ratio) for kind, ratio in self.ratios(name, weights).items()}
+
+    def never(self, name: str) -> list[str]:
+        """Which of :meth:`ratios` are nowhere above one half, so that there is no resolution to speak of."""
+        return [kind for kind, ratio in self.ratios(name).items() if never_above_half(ratio)[0]]
 
 
 def falls_below_half(frequency: np.ndarray, ratio: np.ndarray) -> np.ndarray:
     """1 / frequency (draw,) where ``ratio`` (draw, bin) first falls below one half, linear in log frequency.
 
-    The longest scale where it is below from the start; NaN where it never is.
+    The first bin is not looked at. NaN where the ratio is never above one half (:func:`never_above_half`), or never
+    falls below it after that.
     """
-    known = np.isfinite(ratio)
-    below = known & (ratio < 0.5)
+    number = np.arange(ratio.shape[1])
+    above = _above_half(ratio)
+    began = np.where(above.any(axis=1), above.argmax(axis=1), number.size)
+    with np.errstate(invalid="ignore"):
+        below = (ratio < 0.5) & (number > began[:, None])
     first = below.argmax(axis=1)
     before = np.maximum(first - 1, 0)
     row = np.arange(len(ratio))
     high, low = ratio[row, before], ratio[row, first]
     with np.errstate(invalid="ignore", divide="ignore"):
-        share = np.where(first > 0, (high - 0.5) / (high - low), 1.0)
+        share = (high - 0.5) / (high - low)
     share = np.where(np.isfinite(share), share, 1.0)
     log = np.log(frequency)
     place = np.exp(-(log[before] + share * (log[first] - log[before])))
     return np.where(below.any(axis=1), place, np.nan)
+
+
+def never_above_half(ratio: np.ndarray) -> np.ndarray:
+    """Whether (draw,) the ``ratio`` (draw, bin) is nowhere above one half, the first bin left out."""
+    return ~_above_half(ratio).any(axis=1)
+
+
+def _above_half(ratio: np.ndarray) -> np.ndarray:
+    """Bins (draw, bin) but the first in which the ratio is one half or more; not those where it is not known."""
+    with np.errstate(invalid="ignore"):
+        return (ratio >= 0.5) & (np.arange(ratio.shape[1]) > 0)
 
 
 def densities(segments: np.ndarray, spacing: float | np.ndarray) -> tuple[np.ndarray, np.ndarray]:

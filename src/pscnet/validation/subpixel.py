@@ -25,7 +25,7 @@ from pscnet.validation import METHODS, PRODUCT, ScoreError, methods_of
 from pscnet.validation.agreement import Bootstrap
 from pscnet.validation.document import Column, Document, Row, ScoreTable
 from pscnet.validation.presence import month_of
-from pscnet.validation.resampling import drawn_moments, interval_of
+from pscnet.validation.resampling import draw_pooled, interval_of
 from pscnet.validation.satellite import in_intervals
 from pscnet.weights import Weights
 
@@ -149,7 +149,7 @@ class Detail:
             blocks = int((present.n > 0).sum())
             weights = self._bootstrap.weights(max(blocks, 1))
             values[key] = float(present.pooled().r(floor=DETAIL_FLOOR))
-            drawn[key] = drawn_moments(present, weights).r(floor=DETAIL_FLOOR)
+            drawn[key] = draw_pooled(present, weights).r(floor=DETAIL_FLOOR)
             count[key] = int(present.n.sum())
         rows = []
         for name in self._methods:

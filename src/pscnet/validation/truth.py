@@ -13,7 +13,15 @@ import numpy as np
 from scipy.special import ndtri
 
 from pscnet.grids import Grid
-from pscnet.scores import MINIMUM_STEPS, PairMoments, SubPixel, crps_gaussian, detail_scores, mean_of_cells
+from pscnet.scores import (
+    MINIMUM_STEPS,
+    PairMoments,
+    SubPixel,
+    crps_gaussian,
+    detail_scores,
+    mean_of_cells,
+    relative_change,
+)
 from pscnet.scores import overpass_stamps as nearest_to_overpass
 from pscnet.timeaxis import STEP_HOURS, STEPS_PER_DAY
 
@@ -239,9 +247,7 @@ def score_row(parts: Parts) -> dict[str, float]:
 
 def hour_changes(row: Mapping[str, Any]) -> dict[str, np.ndarray]:
     """Relative change of R and of ubRMSE from overpass hours to all hours, of numbers or draws; NaN where undefined."""
-    changes = {}
-    for name, score in (("all_hours_r", "temporal_r"), ("all_hours_ubrmse", "ubrmse")):
-        with np.errstate(invalid="ignore", divide="ignore"):
-            change = np.asarray(row[score], dtype=float) / np.asarray(row[f"overpass_{score}"], dtype=float) - 1.0
-        changes[name] = np.where(np.isfinite(change), change, np.nan)
-    return changes
+    return {
+        name: relative_change(row[score], row[f"overpass_{score}"])
+        for name, score in (("all_hours_r", "temporal_r"), ("all_hours_ubrmse", "ubrmse"))
+    }

@@ -122,9 +122,21 @@ def test_changes_tell_followers_from_strangers():
     assert "r_3h" not in alone.values and alone.values["std_day"] > 0
 
 
+def test_changes_in_few_blocks_have_no_interval():
+    """The ground is thawed in two of eight blocks alone: a value, and no interval of zero width."""
+    rng = np.random.default_rng(1)
+    truth = 0.2 + 0.01 * np.cumsum(rng.standard_normal((HOURS.size, CELLS)), axis=0)
+    block = np.repeat(np.arange(DAYS) // 5, 8)
+    weights = draw_weights(8, 100, 0)
+    for known, some in ((2, False), (6, True)):
+        field = np.where((block < known)[:, None], truth, np.nan) + 0.005 * rng.standard_normal(truth.shape)
+        row = change_row("thawed", field, truth, block, 8, weights)
+        assert np.isfinite(row.values["r_3h"]) and np.isfinite(row.intervals["r_3h"]).all() == some
+
+
 def test_seasons():
     months = np.array([f"2017-{month:02d}" for month in range(1, 13)], "M8[M]").astype("M8[ns]")
     names = ["MAM", "JJA", "SON", "DJF"]
     expected = ["DJF", "DJF"] + [name for name in names[:3] for _ in range(3)] + ["DJF"]
     assert [names[number] for number in season_of(months)] == expected
-    assert [key for _, key, _ in seasons_of(months[5:9])] == ["JJA", "SON"]
+    assert [name for _, name in seasons_of(months[5:9])] == ["JJA", "SON"], "no word of a hemisphere"

@@ -14,6 +14,7 @@ from pscnet.validation import ScoreError
 from pscnet.validation.document import Document, read_document
 from pscnet.validation.dynamics import validate_dynamics
 from pscnet.validation.leakage import LEARNT
+from pscnet.validation.resampling import draw_weights
 
 
 def predictors(run, folder: Path, names: tuple[str, ...] = ("tp",)) -> list[Path]:
@@ -77,7 +78,7 @@ def test_what_follows_the_truth_scores_better(document):
 
 def test_data_of_the_figures(document):
     assert len(document.data["composite"]["hours"]) == len(document.data["composite"]["change"]["truth"]) == 48
-    assert list(document.data["cycle"]["seasons"]) == ["summer (JJA)"]
+    assert list(document.data["cycle"]["seasons"]) == ["JJA"]
     for key in ("spectrum_time", "spectrum_space"):
         assert set(document.data[key]["power"]) >= {"product", "truth"}
         assert len(document.data[key]["coherence"]["product"]) == len(document.data[key]["frequency"])
@@ -119,6 +120,22 @@ def test_rain_without_an_event_is_an_honest_gap(made_up_run, tmp_path):
     row = rows(document, "events")["product"]
     assert row.values["events"] == 0 and np.isnan(row.values["rise"]) and np.isnan(row.values["half_delay_r"])
     assert "0 rain events" in document.note
+
+
+def test_means_rest_on_draws_with_events_only():
+    """A tenth of the blocks has events: draws without any have no mean, where 0 would pull the interval down."""
+    from pscnet.validation.dynamics import _compared
+
+    rng = np.random.default_rng(0)
+    block = np.repeat(np.arange(5), 4)
+    ours = 0.1 + 0.005 * rng.standard_normal(block.size)
+    found, limits = _compared(ours, ours + 0.01, block, draw_weights(30, 500, 0))
+    assert found[""] == pytest.approx(0.1, abs=0.005) and found["_bias"] == pytest.approx(-0.01)
+    low, high = limits[""]
+    assert 0.08 < low < found[""] < high < 0.12
+    assert np.isnan(_compared(ours[:4], None, block[:4], draw_weights(30, 50, 0))[1][""]).all(), "one block"
+    nothing = _compared(ours * np.nan, ours, block, draw_weights(30, 50, 0))[0]
+    assert all(np.isnan(value) for value in nothing.values())
 
 
 # Figures

@@ -53,15 +53,17 @@ def test_what_counts_as_an_event(rain, count):
     assert len(find_events(rain)) == count
 
 
-def test_unknown_rain_makes_no_event():
+@pytest.mark.parametrize(("unknown", "count"), [(91, 1), (92, 0), (97, 0), (115, 0), (116, 1)])
+def test_unknown_rain_makes_no_event(unknown, count):
+    """From 24 hours before the first wet step to the last of the 48 hours from it on."""
     rain = rain_at((100, 6.0))
-    rain[97] = np.nan
-    assert len(find_events(rain)) == 0
+    rain[unknown] = np.nan
+    assert len(find_events(rain)) == count
 
 
-def test_a_dry_down_ends_with_the_next_rain_in_whole_days():
+def test_a_dry_down_ends_with_the_next_rain():
     events = find_events(rain_at((100, 6.0), (102, 1.0), (103 + 30, 0.6)))
-    assert events.dry_start.tolist() == [103] and events.dry_steps.tolist() == [24]
+    assert events.dry_start.tolist() == [103] and events.dry_steps.tolist() == [30]
     assert find_events(rain_at((100, 6.0), (101 + 20, 0.6), (101 + 42, 0.6))).dry_steps.tolist() == [0]
 
 
@@ -146,6 +148,19 @@ def test_no_dry_down_no_time_constant():
     tau, fit = dry_downs(answer(events, 0.08, 2, 2.0), events)
     assert events.dry_steps.tolist() == [0]
     assert np.isnan(tau).all() and np.isnan(fit).all()
+
+
+@pytest.mark.parametrize(("late", "fitted"), [(0, True), (6, True), (7, False)])
+def test_a_fit_rests_on_three_days_at_least(late, fitted):
+    """The spell lasts 30 steps: a maximum in its seventh leaves 24, one in its eighth two whole days."""
+    events = find_events(rain_at((100, 6.0), (101 + 30, 0.6)))
+    assert events.dry_start.tolist() == [101] and events.dry_steps.tolist() == [30] and events.fewest == 24
+    time = np.arange(STEPS) - 101 - late
+    series = np.where(time < 0, 0.15, 0.1 + 0.08 * np.exp(-np.maximum(time, 0) / 8 / 1.5))[:, None]
+    tau, fit = dry_downs(series, events)
+    assert np.isfinite(tau[0]) == fitted and np.isfinite(fit[0]) == fitted
+    if fitted:
+        assert tau[0] == pytest.approx(1.5, rel=0.01)
 
 
 def test_windows_and_composite():

@@ -9,10 +9,10 @@ import pytest
 import xarray as xr
 
 from pscnet.grids import regular_grid
-from pscnet.scores import overpass_stamps
+from pscnet.scores import overpass_stamps, relative_change
 from pscnet.validation import METHODS, ScoreError
 from pscnet.validation.document import read_document
-from pscnet.validation.hours import HourScores, hour_label, relative_change, validate_hours
+from pscnet.validation.hours import HourScores, hour_label, validate_hours
 from pscnet.validation.lattice import lattice
 from pscnet.validation.resampling import draw_weights
 from pscnet.validation.score_run import score_run
@@ -62,8 +62,11 @@ def test_the_product_comes_first_and_the_document_reads_back(made_up_run, docume
     json.loads((tmp_path / "hours.json").read_text())
 
 
-def _scores(error_at_overpass: float, error_elsewhere: float) -> HourScores:
-    """Scores of a method whose error has another size at overpass hours, over 48 days and 6 x 6 cells."""
+def _scores(error_at_overpass: float, error_elsewhere: float, known_days: int = 48) -> HourScores:
+    """Scores of a method whose error has another size at overpass hours, over 48 days and 6 x 6 cells.
+
+    The truth is known in the first ``known_days`` of them: the ground is frozen or white in the others.
+    """
     rng = np.random.default_rng(0)
     grid = regular_grid((31.0, 31.5), (90.0, 90.5))
     times = np.datetime64("2017-07-01", "ns") + np.arange(8 * 48) * np.timedelta64(3, "h")
@@ -71,6 +74,7 @@ def _scores(error_at_overpass: float, error_elsewhere: float) -> HourScores:
     near = np.tile(overpass_stamps(grid.lon)[:, :1].ravel(), 48)
     size = np.where(near, error_at_overpass, error_elsewhere)[:, None, None]
     field = truth + size * rng.standard_normal(truth.shape)
+    truth[8 * known_days :] = np.nan
     nothing = np.zeros(truth.shape, bool)
     block = Block(times, {"pscnet": field}, np.full(truth.shape, 0.02), nothing, nothing, truth)
     intervals = [("2017-07-01T00:00", "2017-08-18T00:00")]
@@ -79,11 +83,15 @@ def _scores(error_at_overpass: float, error_elsewhere: float) -> HourScores:
     return scores
 
 
-def _row(scores: HourScores):
+def _tables(scores: HourScores):
     from pscnet.validation.hours import _truth_tables
 
     hours = [{"utc": 3 * n, "local": (3 * n + 6) % 24} for n in range(8)]
-    return _truth_tables(scores, 200, hours)[0].rows[0]
+    return _truth_tables(scores, 200, hours)
+
+
+def _row(scores: HourScores):
+    return _tables(scores)[0].rows[0]
 
 
 def test_errors_that_depend_on_the_hour_are_found():
@@ -102,6 +110,28 @@ def test_hours_alike_show_no_change():
     low, high = row.intervals["ubrmse_change"]
     assert low < 0 < high and high - low < 6
     assert abs(row.values["r_change"]) < 1.0
+
+
+@pytest.mark.parametrize(("known_days", "some"), [(16, False), (40, True)])
+def test_an_interval_needs_blocks_with_data(known_days, some):
+    """Of six blocks two have pairs: that is too few for an interval. The control has five."""
+    for table in _tables(_scores(0.02, 0.04, known_days)):
+        row = table.rows[0]
+        assert np.isfinite(row.values.get("ubrmse_change", row.values["bias" if "bias" in row.values else "r_all"]))
+        for key, limits in row.intervals.items():
+            assert np.isfinite(limits).all() == some, (table.name, key)
+
+
+@pytest.mark.parametrize(("days", "some"), [(8, False), (40, True)])
+def test_held_out_intervals_need_blocks_with_data(made_up_run, tmp_path, days, some):
+    with xr.open_dataset(made_up_run.folder / "heldout.nc") as pairs:
+        first = pairs["time"].values.min()
+        pairs.isel(pair=np.flatnonzero(pairs["time"].values < first + np.timedelta64(days, "D"))).to_netcdf(
+            tmp_path / "few.nc"
+        )
+    changed = {"heldout": tmp_path / "few.nc", "truths": [], "block_days": 7}
+    rows = validate_hours(**arguments(made_up_run, tmp_path, **changed)).tables[0].rows
+    assert rows and all(np.isfinite(limits).all() == some for row in rows for limits in row.intervals.values())
 
 
 def test_draws_hold_the_data():
@@ -135,7 +165,7 @@ def test_a_stamp_that_the_product_lacks_is_named(made_up_run, tmp_path):
 def test_labels_and_changes():
     assert hour_label({"utc": 0, "local": 6.2}) == "00 UTC (06:12 local solar)"
     assert hour_label({"utc": 18, "local": 23.9999}) == "18 UTC (00:00 local solar)"
-    assert relative_change(0.72, 0.75) == pytest.approx(-4.0)
+    assert relative_change(0.72, 0.75) == pytest.approx(-0.04)
     assert np.isnan(relative_change(0.7, 0.0)) and np.isnan(relative_change(np.nan, 1.0))
 
 

@@ -11,13 +11,15 @@ import pytest
 import xarray as xr
 from pytesmo import metrics
 
+from pscnet.timeaxis import make_split
 from pscnet.validation import METHODS, ScoreError
-from pscnet.validation.agreement import Bootstrap, agree, joined
+from pscnet.validation.agreement import Bootstrap, agree
+from pscnet.validation.blocks import joined
 from pscnet.validation.document import read_document
 from pscnet.validation.leakage import LEARNT
 from pscnet.validation.pairs import read_pairs
 from pscnet.validation.satellite_run import validate_satellite
-from tests.unit.validation.satellite_world import COARSE, NOISE, heldout, split, surroundings
+from tests.unit.validation.satellite_world import COARSE, NOISE, PERIOD, SPLIT, heldout, split, surroundings
 
 TEST = [(block.start, block.end) for block in split().blocks["test"]]
 PRODUCT = METHODS["pscnet"]
@@ -91,6 +93,14 @@ def test_gaps_are_scored_on_the_same_overpasses(made):
     assert made[2].data["gaps_days"] == [0, 1, 3]
 
 
+def test_gaps_of_a_net_that_sees_the_past_alone_lie_before(made, tmp_path):
+    outputs = {name: tmp_path / name for name in ("json_path", "csv_path", "maps_path")}
+    document = validate_satellite(**made[1] | outputs | {"heldout": heldout(tmp_path, causal=1)})
+    gaps = table(document, "gaps")
+    assert [r.group for r in gaps.rows if r.label == PRODUCT] == ["overpass alone", "1 d before", "3 d before"]
+    assert "before the scored one" in gaps.note and "before and after" in table(made[2], "gaps").note
+
+
 def test_classes_share_out_all_pairs(made):
     whole = row(made[2], "overpass").values["n"]
     for name in ("by_season", "by_overpass", "by_elevation", "by_wetness"):
@@ -152,6 +162,17 @@ def test_adjoining_intervals_make_whole_blocks():
     assert Bootstrap.of(TEST, 12.5, 100).starts.size == 5, "13 days, no shorter than the window"
 
 
+def test_months_of_the_split_in_any_order_give_the_same_numbers(made, tmp_path):
+    outputs = {name: tmp_path / name for name in ("json_path", "csv_path", "maps_path")}
+    turned = make_split(SPLIT | {"test": SPLIT["test"][::-1]}, PERIOD, 8)
+    document = validate_satellite(**made[1] | outputs | {"split": turned})
+    for name in ("overpass", "gaps", "by_season", "differences", "innovations"):
+        for ours, expected in zip(table(document, name).rows, table(made[2], name).rows, strict=True):
+            assert (ours.label, ours.group) == (expected.label, expected.group)
+            for score, limits in expected.intervals.items():
+                assert ours.intervals[score] == pytest.approx(limits, nan_ok=True), (name, score)
+
+
 # Held-out regions ----------------------------------------------------------------------------------------------------
 
 BOXES = [{"lat": (32.0, 33.0), "lon": (91.0, 92.0)}]
@@ -189,6 +210,27 @@ def test_without_the_products_a_month_is_named(regions, tmp_path):
     outputs = {name: tmp_path / name for name in ("json_path", "csv_path", "maps_path")}
     with pytest.raises(ScoreError, match=r"the product of 2016-08: .* rule product_month"):
         validate_satellite(**arguments | outputs | {"products": arguments["products"][:1]})
+
+
+def test_a_month_without_withheld_retrievals_is_left_out(regions, tmp_path):
+    """Frozen ground has none: the other month is scored alone, and without any the table is empty and says why."""
+    arguments, document = regions
+    outputs = {name: tmp_path / name for name in ("json_path", "csv_path", "maps_path")}
+    counts = []
+    for frozen in (("2016-08",), SPLIT["test"]):
+        paths = []
+        for path in arguments["smap_test"]:
+            with xr.open_dataset(path) as month:
+                month = month.load()
+            if any(name in path.name for name in frozen):
+                month["soil_moisture_withheld"][:] = np.nan
+            paths.append(tmp_path / path.name)
+            month.to_netcdf(paths[-1])
+        made = validate_satellite(**arguments | outputs | {"smap_test": paths})
+        counts.append([r.values["n"] for r in table(made, "regions").rows if r.label == PRODUCT])
+    assert 0 < counts[0][0] < row(document, "regions").values["n"]
+    # What is left belongs to the evening before the first day, at most.
+    assert counts[1] == [] and "no withheld retrieval on test days" in table(made, "regions").note
 
 
 # Leaks ----------------------------------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from pscnet.validation.spectra import (
     binned,
     densities,
     falls_below_half,
+    never_above_half,
     time_spectra,
 )
 
@@ -68,7 +69,8 @@ def test_the_effective_resolution_of_a_filter_is_known(noise):
     stranger = binned(time_spectra({"stranger": noise[:, ::-1], TRUTH: noise}))
     assert np.isnan(stranger.resolution("stranger")["power"]).all()
     assert stranger.coherence("stranger").max() < 0.1
-    assert stranger.resolution("stranger")["coherence"][0] == pytest.approx(30.0, rel=0.1)
+    assert np.isnan(stranger.resolution("stranger")["coherence"][0]) and stranger.never("stranger") == ["coherence"]
+    assert made.never("smooth") == []
 
 
 def test_coherence_with_noise_is_the_share_of_the_signal(noise):
@@ -82,14 +84,26 @@ def test_coherence_with_noise_is_the_share_of_the_signal(noise):
     [
         ([1.0, 1.0, 0.5, 0.1], 1 / 4.0),
         ([1.0, 0.75, 0.25, 0.1], 1 / np.sqrt(8.0)),
-        ([0.2, 1.0, 1.0, 1.0], 1.0),
         ([1.0, 1.0, 1.0, 0.9], np.nan),
-        ([1.0, np.nan, 0.4, 0.1], 1 / 4.0),
+        ([1.0, 0.9, np.nan, 0.1], 1 / 8.0),
+        # The longest scale is not looked at: what is amiss there alone is no resolution of 1.
+        ([0.2, 1.0, 1.0, 1.0], np.nan),
+        ([0.2, 1.0, 0.5, 0.1], 1 / 4.0),
+        ([np.nan, 1.0, 0.5, 0.1], 1 / 4.0),
+        # Never above one half: there is no scale to name, whatever the longest one says.
+        ([0.2, 0.2, 0.3, 0.1], np.nan),
+        ([1.0, 0.4, 0.3, 0.1], np.nan),
+        ([np.nan] * 4, np.nan),
     ],
 )
 def test_where_a_ratio_falls_below_half(ratio, expected):
     found = falls_below_half(np.array([1.0, 2.0, 4.0, 8.0]), np.array([ratio]))[0]
     assert found == pytest.approx(expected, rel=0.02, nan_ok=True)
+
+
+def test_ratios_that_are_never_above_half():
+    ratios = [[1.0, 0.4, 0.3, 0.1], [0.1, 0.1, 0.6, 0.1], [np.nan] * 4]
+    assert never_above_half(np.array(ratios)).tolist() == [True, False, True]
 
 
 def in_space(**fields: np.ndarray) -> SpaceSpectra:

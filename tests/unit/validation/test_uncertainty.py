@@ -8,13 +8,14 @@ import xarray as xr
 from scipy.integrate import quad
 from scipy.stats import norm
 
-from pscnet.grids import ease2_grid
+from pscnet.grids import cells_of, ease2_grid
 from pscnet.validation.document import read_document
-from pscnet.validation.observed import Looks, coarse_cell
+from pscnet.validation.observed import Looks
 from pscnet.validation.reliability import NOMINAL, Reliability, class_names, classes_of
 from pscnet.validation.resampling import draw_weights
+from pscnet.validation.satellite import in_intervals
 from pscnet.validation.score_run import score_run
-from pscnet.validation.uncertainty import GROUPINGS, validate_uncertainty
+from pscnet.validation.uncertainty import GROUPINGS, NEAREST, SINCE, validate_uncertainty
 
 COUNT, BLOCKS = 40_000, 10
 
@@ -161,10 +162,10 @@ def test_hidden_looks_do_not_count(looks):
     assert looks.hours_of_pairs(at, np.array([0, 0]), 72.0)[0].tolist() == [np.inf, np.inf]
 
 
-def test_coarse_cells_hold_their_points():
+def test_cells_hold_their_points():
     coarse = ease2_grid((31.5, 33.5), (90.0, 93.0))
     lat, lon = coarse.lat[2] + 0.05, coarse.lon[1] - 0.05
-    assert coarse_cell([lat, 50.0], [lon, lon], coarse).tolist() == [2 * coarse.shape[1] + 1, -1]
+    assert cells_of(coarse, [lat, 50.0], [lon, lon]).tolist() == [2 * coarse.shape[1] + 1, -1]
 
 
 # The whole
@@ -206,6 +207,52 @@ def test_a_run_against_truth_and_smap(made_up_run, tmp_path):
     parts = [row.values["n"] for (group, _), row in tables["truth"].items() if group == "time since SMAP's last look"]
     assert sum(parts) >= 0.99 * whole.values["n"]
     assert len(document.data["truth"]["all"]["pit"]) == 20
+
+
+def with_gaps(run, folder, **attrs):
+    """The held-out pairs without repetitions, and again as if retrievals of 1 and 3 days around had been hidden."""
+    with xr.open_dataset(with_sigma(run, folder)) as pairs:
+        pairs = pairs.load()
+    key = np.stack([pairs["time"].values.astype(np.int64), pairs["y"].values, pairs["x"].values])
+    pairs = pairs.isel(pair=np.sort(np.unique(key, axis=1, return_index=True)[1]))
+    parts = [pairs.assign(hidden_days=("pair", np.full(pairs.sizes["pair"], days))) for days in (0.0, 1.0, 3.0)]
+    path = folder / "gaps.nc"
+    xr.concat(parts, "pair").assign_attrs(attrs).to_netcdf(path)
+    return path, pairs
+
+
+def test_a_retrieval_counts_once_in_a_class(made_up_run, tmp_path):
+    """Gaps that leave its class as it is add nothing; those that move it add it to the other class."""
+    path, pairs = with_gaps(made_up_run, tmp_path)
+    document = validate_uncertainty(**arguments(made_up_run, tmp_path, heldout=path, truths=[]))
+    found = {(row.group, row.label): row.values["n"] for row in document.tables[0].rows}
+    looks = Looks(made_up_run.paths("smap"))
+    times, cell = pairs["time"].values.astype("M8[ns]"), pairs["y"].values * looks.columns + pairs["x"].values
+    test = in_intervals(
+        times, [(np.datetime64(a, "ns"), np.datetime64(b, "ns")) for a, b in made_up_run.arguments()["test_intervals"]]
+    )
+    assert found["all", "all"] == test.sum()
+    for number, (name, edges) in enumerate((("since", SINCE), ("nearest", NEAREST))):
+        heading, names = GROUPINGS[name]
+        hours = [looks.hours_of_pairs(times, cell, gap)[number] for gap in (6.0, 24.0, 72.0)]
+        classes = [np.where(np.isinf(gap), len(edges) - 1, classes_of(gap, edges)) for gap in hours]
+        once = 0
+        for position, label in enumerate(names):
+            expected = int((np.any([own == position for own in classes], axis=0) & test).sum())
+            once += expected
+            assert found.get((heading, label), 0) == (expected if expected >= 100 else 0), (name, label)
+        assert once < 3 * test.sum(), "the control: added up for every gap they were more"
+    assert "distinct retrievals" in document.tables[0].note
+
+
+def test_a_net_that_sees_the_past_alone_has_no_nearest_look(made_up_run, tmp_path):
+    path, _ = with_gaps(made_up_run, tmp_path, causal=1)
+    document = validate_uncertainty(**arguments(made_up_run, tmp_path, heldout=path))
+    for table in document.tables:
+        groups = {row.group for row in table.rows}
+        assert GROUPINGS["since"][0] in groups and GROUPINGS["nearest"][0] not in groups
+    note = document.tables[1].note
+    assert "retrievals before are hidden" in note and "and to" not in note
 
 
 def test_too_small_a_noise_shows(made_up_run, tmp_path):
