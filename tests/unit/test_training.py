@@ -245,10 +245,10 @@ def test_the_last_month_works_without_a_following_one(made_run, trained, tmp_pat
     assert output.exists()
 
 
-def heldout(run, checkpoint: Path, output: Path, smap: list[Path]) -> xr.Dataset:
+def heldout(run, checkpoint: Path, output: Path, smap: list[Path], **gaps) -> xr.Dataset:
     write_heldout(
         MONTHS, run.files("predictors"), run.files("bands"), run.files("coarse"), smap, run.static, run.weights,
-        checkpoint, run.covariance, PREDICTORS, run.split, output,
+        checkpoint, run.covariance, PREDICTORS, run.split, output, **gaps,
     )  # fmt: skip
     with xr.open_dataset(output) as data:
         assert data.attrs["causal"] == read_checkpoint(checkpoint).causal
@@ -295,6 +295,63 @@ def test_a_planted_leak_is_found(made_run, trained, tmp_path, monkeypatch):  # n
         "smap_kriged",
         "optimal_interpolation",
     }
+
+
+def test_a_gap_hides_what_lies_in_it_and_nothing_else(made_run, trained, tmp_path):  # noqa: F811
+    """Around an overpass that was changed, answers within the gap do not notice; farther ones and shorter gaps do."""
+    gaps = {"gaps_days": [3.0], "gaps_share": 1.0}
+    plain = heldout(made_run, trained, tmp_path / "plain.nc", made_run.files("smap"), **gaps)
+    stamps = np.unique(plain["time"].values)
+    stamp = stamps[len(stamps) // 2]
+    changed = heldout(
+        made_run, trained, tmp_path / "changed.nc", change_overpass(made_run, tmp_path, str(stamp)[:16]), **gaps
+    )
+    distance = np.abs((plain["time"].values - stamp) / np.timedelta64(1, "D"))
+    hidden = plain["hidden_days"].values
+    assert set(np.unique(hidden)) == {0, 3} and (hidden == 3).sum() == (hidden == 0).sum()
+
+    def notices(method: str, gap: float, near: float, far: float) -> bool:
+        here = (hidden == gap) & (distance > near) & (distance < far)
+        assert here.any()
+        return not np.array_equal(plain[method].values[here], changed[method].values[here])
+
+    for method in ("pscnet", "smap_interpolated", "optimal_interpolation"):
+        assert not notices(method, 3, -1, 2.9), method
+        assert notices(method, 0, 0.4, 2.9), f"{method}: the control, the overpass alone left out"
+        assert notices(method, 3, 3.1, 6), f"{method}: what lies outside the gap is seen"
+    assert not notices("era5_land_rescaled", 0, -1, 8)
+
+
+def test_gaps_take_a_share_of_the_overpasses_by_seed(made_run, trained, tmp_path):  # noqa: F811
+    made = [
+        heldout(
+            made_run,
+            trained,
+            tmp_path / f"{seed}{turn}.nc",
+            made_run.files("smap"),
+            gaps_days=[1.0],
+            gaps_share=0.3,
+            gaps_seed=seed,
+        )
+        for seed, turn in ((0, 0), (0, 1), (1, 0))
+    ]
+    chosen = [set(np.unique(one["time"].values[one["hidden_days"].values > 0])) for one in made]
+    every = set(np.unique(made[0]["time"].values))
+    assert chosen[0] == chosen[1] != chosen[2] and chosen[0] < every
+    assert len(chosen[0]) == int(np.ceil(0.3 * len(every)))
+    np.testing.assert_array_equal(np.unique(made[0]["noise"].values.round(3)), np.float32([0.04, 0.06]))
+
+
+def test_held_out_predictions_of_a_net_that_has_seen_them_are_refused(made_run, trained, tmp_path):  # noqa: F811
+    """The checkpoint was trained on May: it may not be scored there."""
+    wrong = dataclasses.replace(made_run.split, blocks=made_run.split.blocks | {"test": made_run.split.blocks["train"]})
+    with pytest.raises(ScoreError, match=r"pscnet\.safetensors: .*trained \(split\.train\), are among the days"):
+        write_heldout(
+            MONTHS, made_run.files("predictors"), made_run.files("bands"), made_run.files("coarse"),
+            made_run.files("smap"), made_run.static, made_run.weights, trained, made_run.covariance, PREDICTORS, wrong,
+            tmp_path / "leak.nc",
+        )  # fmt: skip
+    assert not (tmp_path / "leak.nc").exists()
 
 
 def test_a_net_trained_up_to_the_test_days_is_refused(made_run, trained, tmp_path):  # noqa: F811
