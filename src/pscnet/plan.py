@@ -192,6 +192,10 @@ class Plan(ModelPlan, ValidationPlan):
         device = getattr(self.config, section).device
         return int(device.startswith("cuda") or (device == "auto" and Path("/dev/nvidia0").exists()))
 
+    def torch(self, section: str) -> str:
+        """The environment of a job that runs the net, ``envs/{name}.yaml``: with CUDA where it asks for a GPU."""
+        return "torch_cuda" if self.gpus(section) else "torch_cpu"
+
     @cached_property
     def test_months(self) -> list[str]:
         """The months that are scored."""

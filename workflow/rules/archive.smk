@@ -16,7 +16,7 @@ rule archive_manifest:
     benchmark:
         "runtimes/archive_manifest/{run}_{source}_{month}.tsv"
     conda:
-        "../../envs/pscnet.yaml"
+        "../../envs/geo.yaml"
     threads: 1
     resources:
         mem_mb=2000,
@@ -46,7 +46,7 @@ rule archive_terrain:
     benchmark:
         "runtimes/archive_terrain/{run}.tsv"
     conda:
-        "../../envs/pscnet.yaml"
+        "../../envs/geo.yaml"
     threads: 1
     resources:
         mem_mb=2000,

@@ -19,7 +19,7 @@ rule report_page:
     benchmark:
         "runtimes/report_page/{run}.tsv"
     conda:
-        "../../envs/pscnet.yaml"
+        "../../envs/analysis.yaml"
     threads: 1
     resources:
         mem_mb=4000,

@@ -16,7 +16,7 @@ rule twin_month:
     benchmark:
         "runtimes/twin_month/{run}_{month}.tsv"
     conda:
-        "../../envs/pscnet.yaml"
+        "../../envs/geo.yaml"
     threads: 1
     resources:
         mem_mb=4000,
@@ -45,7 +45,7 @@ rule twin_static:
     benchmark:
         "runtimes/twin_static/{run}.tsv"
     conda:
-        "../../envs/pscnet.yaml"
+        "../../envs/geo.yaml"
     threads: 1
     resources:
         mem_mb=2000,
@@ -72,7 +72,7 @@ rule twin_stations:
     benchmark:
         "runtimes/twin_stations/{run}.tsv"
     conda:
-        "../../envs/pscnet.yaml"
+        "../../envs/geo.yaml"
     threads: 1
     resources:
         mem_mb=2000,
