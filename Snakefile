@@ -30,6 +30,10 @@ from pscnet.provenance import code_of
 configfile: "config/config.yaml"
 
 
+# For --sdm apptainer: the image of envs/pscnet.def, in the folder where Snakemake runs.
+container: "envs/pscnet.sif"
+
+
 try:
     PLAN = Plan(config)
 except ConfigError as error:

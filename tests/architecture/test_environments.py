@@ -171,6 +171,43 @@ def test_the_configuration_chooses_the_build_of_torch(device):
     assert plan.torch("downscale") == "torch_cpu"
 
 
+RECIPE = (FOLDER / "pscnet.def").read_text()
+
+
+def section(name: str) -> list[str]:
+    """Lines of a section of the container's recipe, without comments."""
+    text = re.search(rf"^%{name}$(.*?)(?=^%|\Z)", RECIPE, re.M | re.S).group(1)
+    return [line.strip() for line in text.splitlines() if line.strip() and not line.strip().startswith("#")]
+
+
+def test_what_the_recipe_of_the_image_refers_to_is_there():
+    assert RECIPE.count("Bootstrap: docker\nFrom: debian:bookworm-slim\n") == 1
+    copied = [line.split() for line in section("files")]
+    assert all((REPOSITORY / source).is_file() for source, _ in copied)
+    assert all(target == f"/opt/pscnet/{source}" for source, target in copied)
+    # What pip builds the package from, so that it takes the dependencies that pyproject.toml names.
+    pyproject = (REPOSITORY / "pyproject.toml").read_text()
+    assert {"pyproject.toml", "README.md", "LICENSE", "src/pscnet/__init__.py"} <= {source for source, _ in copied}
+    assert 'readme = "README.md"' in pyproject and 'attr = "pscnet.__version__"' in pyproject
+    used = {argument for line in section("post") for argument in re.findall(r"\{\{ (\w+) \}\}", line)}
+    assert used == {line.split("=")[0] for line in section("arguments")}
+    assert "envs/pscnet.sif" in (REPOSITORY / "Snakefile").read_text()
+
+
+def test_the_image_is_made_of_the_lock_file_and_without_the_package():
+    post = "\n".join(section("post"))
+    assert "--constraint envs/requirements.lock ." in post and "pip uninstall --yes pscnet" in post
+    assert "torch==" in (FOLDER / "requirements.lock").read_text()
+
+
+def test_the_image_tries_every_library_that_a_rule_imports():
+    tried = {
+        name.split(".")[0] for line in section("test") for name in re.findall(r"[\w.]+", line.partition("import")[2])
+    }
+    needed = {module.split(".")[0] for rule in NAMED for module in modules_of(rule)} - OPTIONAL
+    assert needed - tried == set()
+
+
 #: Imports every name; a name that is no module is one of the module before its last dot.
 IMPORTING = """
 import importlib, json, sys

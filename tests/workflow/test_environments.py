@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import venv
 from importlib import metadata
+from pathlib import Path
 
 import pytest
 
@@ -31,15 +33,18 @@ def space(make_workspace, tmp_path_factory) -> Workspace:
     stand_in = f'PYTHONPATH={REPOSITORY}:{REPOSITORY}/src {sys.executable} -m tests.workflow.conda_stand_in "$@"'
     (root / "bin" / "conda").write_text(f"#!/bin/sh\n{stand_in}\n")
     (root / "bin" / "activate").write_text('export CONDA_PREFIX="$1" PATH="$1/bin:$PATH"\n')
-    (root / "bin" / "conda").chmod(0o755)
+    shutil.copy(Path(__file__).with_name("apptainer_stand_in.sh"), root / "bin" / "apptainer")
+    for name in ("conda", "apptainer"):
+        (root / "bin" / name).chmod(0o755)
     places = f"{root / 'host' / 'bin'}:{root / 'bin'}:/usr/local/bin:/usr/bin:/bin"
     aside = {"PYTHONPATH", "VIRTUAL_ENV"}
     environment = {key: value for key, value in os.environ.items() if key not in aside}
+    stand_ins = {"CONDA_STAND_IN": str(root), "CONTAINER_PYTHON": str(root / "host" / "bin")}
     made = make_workspace("environments")
-    return Workspace(made.root, {**environment, "PATH": places, "CONDA_STAND_IN": str(root)})
+    return Workspace(made.root, {**environment, "PATH": places, **stand_ins})
 
 
-def snakemake(space: Workspace, *arguments: str) -> str:
+def snakemake(space: Workspace, *arguments: str, check: bool = True) -> str:
     """Run the Snakemake of the space's own path, with the tiny configuration."""
     done = subprocess.run(
         [host(space), "-m", "snakemake", "--cores", "1", *arguments, "--configfile", "tiny.yaml"],
@@ -51,7 +56,7 @@ def snakemake(space: Workspace, *arguments: str) -> str:
         timeout=300,
         check=False,
     )
-    assert done.returncode == 0, done.stdout
+    assert not check or done.returncode == 0, done.stdout
     return done.stdout
 
 
@@ -119,3 +124,17 @@ def test_an_environment_is_part_of_what_a_job_was_made_with(space):
 
 
 CHANGED = "Software environment definition has changed"
+
+
+def test_jobs_run_in_the_image_of_the_recipe(space):
+    target = "build/tiny/manifests/terrain.json"
+    (space.root / target).unlink(missing_ok=True)
+    image = space.root / "envs" / "pscnet.sif"
+    refused = snakemake(space, target, "--sdm", "apptainer", check=False)
+    assert "no image envs/pscnet.sif" in refused, "the control: without the image nothing runs"
+    image.touch()
+    try:
+        assert "inside envs/pscnet.sif" in snakemake(space, target, "--sdm", "apptainer")
+    finally:
+        image.unlink()
+    assert (space.root / target).is_file()
