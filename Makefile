@@ -4,6 +4,7 @@
 # make bench       ratios to plain references, the memory of a month of the Plateau, of training, of a granule (minutes)
 # make dev         install what development needs, and the commit hooks
 # make lint        only the style checks
+# make docs        write the generated documents anew: config/schema.json, the table of keys, docs/reruns.md
 # make lock        renew envs/requirements.lock from what pyproject.toml asks for
 # make clean       remove what the pipeline made on its way; archive/, results/ and the environment stay
 # make help        this list
@@ -19,7 +20,7 @@ export MPLBACKEND := Agg
 export OMP_NUM_THREADS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo_fetch test bench dev lint lock clean
+.PHONY: help demo demo_fetch test bench dev lint docs lock clean
 
 help:
 	@sed -n 's/^# make/make/p' Makefile
@@ -53,6 +54,10 @@ dev: $(VENV)/dev.stamp
 
 lint: $(VENV)/test.stamp
 	$(BIN)/python -m pytest tests/architecture/test_style.py
+
+docs: $(VENV)/test.stamp
+	$(BIN)/python -m pscnet.config config
+	$(BIN)/python -m tests.workflow.reruns
 
 lock: pyproject.toml
 	rm -rf $(VENV)/lock && $(PYTHON) -m venv $(VENV)/lock
