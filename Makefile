@@ -1,7 +1,7 @@
 # make demo        install and run the whole pipeline on a small simulated Plateau
 # make demo_fetch  the same from local services over the network: fetching to be watched (minutes)
 # make test        install and run all tests
-# make bench       ratios to plain references, the memory of a month of the Plateau, of training, of a granule (minutes)
+# make bench       ratios to plain references, memory of a month of the Plateau, of training, of a granule, plans (minutes)
 # make dev         install what development needs, and the commit hooks
 # make lint        only the style checks
 # make docs        write the generated documents anew: config/schema.json, the table of keys, docs/reruns.md
@@ -48,6 +48,7 @@ bench: $(VENV)/demo.stamp
 	$(BIN)/python benchmarks/downscale_month.py
 	$(BIN)/python benchmarks/train_plateau.py
 	$(BIN)/python benchmarks/fetch_granule.py
+	$(BIN)/python benchmarks/plan_scale.py
 
 dev: $(VENV)/dev.stamp
 	$(BIN)/pre-commit install

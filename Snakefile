@@ -39,6 +39,9 @@ try:
 except ConfigError as error:
     raise WorkflowError(f"The configuration cannot be run:\n{error}") from None
 
+# Snakemake walks by recursion from the last month to the first, where each month's bands continue those before.
+sys.setrecursionlimit(max(sys.getrecursionlimit(), 1000 + 10 * len(PLAN.months)))
+
 
 wildcard_constraints:
     run=re.escape(PLAN.run),
