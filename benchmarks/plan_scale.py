@@ -1,7 +1,7 @@
 """How plans grow: Snakemake's time and memory by months, by regional tiles, fresh and complete, whole and in batches.
 
 Run it as ``python benchmarks/plan_scale.py`` (``make bench``): a table on the screen. ``--write`` measures the whole
-range, some ten minutes, and keeps it in ``docs/scale/plan.json`` with the figure that docs/scale.md shows. Nothing is
+range, some ten minutes, and keeps it in docs/scale.md, with ``docs/scale/plan.json`` and the figure. Nothing is
 read or computed: the plans are those of runs whose raw files are absent, or of runs whose files are there and empty.
 Seconds are those of the processor (user and system), which other work on the machine changes least.
 """
@@ -162,9 +162,9 @@ SPLIT = {"train": ["2022-01/2023-06"], "validation": ["2023-08/2023-12"], "test"
 
 
 def in_batches(root: Path, months: int, batches: int) -> list[Cost]:
-    """A fresh plan in batches of what the target asks for."""
+    """A fresh plan in batches of what the target asks for; the last one needs the others' files and is left out."""
     plan = (*PLAN, "--configfile", overlay(root, months))
-    numbers = range(1, batches + 1)
+    numbers = range(1, batches)
     return [measured(root, f"batch {n} of {batches}", months, *plan, "--batch", f"all={n}/{batches}") for n in numbers]
 
 
@@ -214,6 +214,30 @@ def jobs_of(cost: Cost, costs: list[Cost]) -> int:
     return cost.jobs or next(one.jobs for one in costs if one.what == "fresh plan" and one.size == cost.size)
 
 
+def table(costs: list[Cost]) -> str:
+    """The measurements in Markdown, without steps on the way."""
+    rows = [
+        "| what | months or tiles | jobs in the plan | processor time [s] | peak memory [MB] |",
+        "|---|---|---|---|---|",
+    ]
+    rows += [
+        f"| {cost.what} | {cost.size} | {cost.jobs or 'none'} | {cost.seconds:.1f} | {cost.memory_mb:.0f} |"
+        for cost in costs
+        if not cost.what.startswith("(")
+    ]
+    return "\n".join(rows) + "\n"
+
+
+def keep(costs: list[Cost]) -> None:
+    """Write numbers, figure, and the table into the document."""
+    FOLDER.mkdir(exist_ok=True)
+    (FOLDER / "plan.json").write_text(json.dumps([asdict(cost) for cost in costs], indent=1) + "\n")
+    draw(costs, FOLDER / "plan.png")
+    document = FOLDER.with_suffix(".md")
+    before, after = re.split(r"(?<=<!-- measured -->\n).*(?=<!-- end -->)", document.read_text(), flags=re.S)
+    document.write_text(before + table(costs) + after)
+
+
 def main() -> None:
     """Measure, and keep it where asked."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -226,9 +250,7 @@ def main() -> None:
         costs += complete(root, [36, 240, 900] if whole else [36])
         costs += tiles(root, [1, 4, 16, 64] if whole else [1, 4])
     if whole:
-        FOLDER.mkdir(exist_ok=True)
-        (FOLDER / "plan.json").write_text(json.dumps([asdict(cost) for cost in costs], indent=1) + "\n")
-        draw(costs, FOLDER / "plan.png")
+        keep(costs)
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ RULES = sorted((REPOSITORY / "workflow").rglob("*.smk")) + sorted((REPOSITORY / 
 
 
 def places(text: str) -> list[str]:
-    """Names and coordinates of places in a module's strings, numbers and calls; comments and docstrings are left out."""
+    """Names and coordinates of places in a module's strings, numbers and calls; not in comments and docstrings."""
     tree, found = ast.parse(text), []
     documents = {
         id(node.body[0].value)

@@ -49,9 +49,10 @@ def test_the_real_run_is_planned_without_data_and_accounts(workspace, capsys):
 
 
 def test_the_last_month_of_half_a_century_is_planned_by_itself(workspace):
-    """As a job's own Snakemake does on a cluster: from that month back to the first, whose bands it continues."""
+    """By a job's own Snakemake on a cluster: it goes from that month back to the first, whose bands are continued."""
     (workspace.root / "long.yaml").write_text("run: long\nperiod: {start: 1970-01, end: 2019-12}\n")
-    target = ("build/long/bands/2019-12.nc", "-n", "--quiet", "host", "--configfile", "long.yaml")
+    job = ("--target-jobs", "dataset_bands:run=long,month=2019-12", "--allowed-rules", "dataset_bands")
+    target = ("--mode", "remote", *job, "-n", "--quiet", "host", "--cores", "1", "--configfile", "long.yaml")
     assert planned(workspace.snakemake(*target).stdout)["dataset_bands"] == 600
     limit = "sys.setrecursionlimit("
     with workspace.edited("Snakefile", lambda text: text.replace(limit, f"# {limit}")):

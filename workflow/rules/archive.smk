@@ -2,7 +2,7 @@
 # what the folder holds of a month stands in their place.
 
 
-if gaps := PLAN.archive_gaps():
+if workflow.is_main_process and (gaps := PLAN.archive_gaps()):
     logger.warning(gaps)
 
 
