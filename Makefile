@@ -1,9 +1,10 @@
 # make demo        install and run the whole pipeline on a small simulated Plateau
 # make demo_fetch  the same from local services over the network: fetching to be watched (minutes)
 # make test        install and run all tests
-# make bench       ratios to plain references, the memory of a month of the Plateau, of training, of a granule (minutes)
+# make bench       ratios to plain references, memory of a month of the Plateau, of training, of a granule, plans (minutes)
 # make dev         install what development needs, and the commit hooks
 # make lint        only the style checks
+# make docs        write the generated documents anew: config/schema.json, the table of keys, docs/reruns.md
 # make lock        renew envs/requirements.lock from what pyproject.toml asks for
 # make clean       remove what the pipeline made on its way; archive/, results/ and the environment stay
 # make help        this list
@@ -20,7 +21,7 @@ export MPLBACKEND := Agg
 export OMP_NUM_THREADS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo_fetch test bench dev lint lock clean
+.PHONY: help demo demo_fetch test bench dev lint docs lock clean
 
 help:
 	@sed -n 's/^# make/make/p' Makefile
@@ -48,12 +49,17 @@ bench: $(VENV)/demo.stamp
 	$(BIN)/python benchmarks/downscale_month.py
 	$(BIN)/python benchmarks/train_plateau.py
 	$(BIN)/python benchmarks/fetch_granule.py
+	$(BIN)/python benchmarks/plan_scale.py
 
 dev: $(VENV)/dev.stamp
 	$(BIN)/pre-commit install
 
 lint: $(VENV)/test.stamp
 	$(BIN)/python -m pytest tests/architecture/test_style.py
+
+docs: $(VENV)/test.stamp
+	$(BIN)/python -m pscnet.config config
+	$(BIN)/python -m tests.workflow.reruns
 
 lock: pyproject.toml
 	rm -rf $(VENV)/lock && $(PYTHON) -m venv $(VENV)/lock

@@ -34,10 +34,17 @@ configfile: "config/config.yaml"
 report: "workflow/report/workflow.rst"
 
 
+# For --sdm apptainer: the image of envs/pscnet.def, in the folder where Snakemake runs.
+container: "envs/pscnet.sif"
+
+
 try:
     PLAN = Plan(config)
 except ConfigError as error:
     raise WorkflowError(f"The configuration cannot be run:\n{error}") from None
+
+# Snakemake walks by recursion from the last month to the first, where each month's bands continue those before.
+sys.setrecursionlimit(max(sys.getrecursionlimit(), 1000 + 10 * len(PLAN.months)))
 
 
 wildcard_constraints:

@@ -41,7 +41,7 @@ rule research_numbers:
     wildcard_constraints:
         table="models|parts",
     conda:
-        "../envs/pscnet.yaml"
+        "../envs/analysis.yaml"
     threads: 1
     resources:
         mem_mb=6000,
@@ -68,7 +68,7 @@ rule research_page:
     benchmark:
         "runtimes/research_page/{table}.tsv"
     conda:
-        "../envs/pscnet.yaml"
+        "../envs/analysis.yaml"
     threads: 1
     resources:
         mem_mb=2000,

@@ -206,6 +206,10 @@ class Plan(ModelPlan, ValidationPlan, ReportPlan):
     def _demands(self) -> Demands:
         return Demands(self.config)
 
+    def torch(self, section: str) -> str:
+        """The environment of a job that runs the net, ``envs/{name}.yaml``: with CUDA where it asks for a GPU."""
+        return "torch_cuda" if self.gpus(section) else "torch_cpu"
+
     @cached_property
     def test_months(self) -> list[str]:
         """The months that are scored."""

@@ -136,7 +136,7 @@ def _import_xesmf():
     except (ImportError, OSError, KeyError) as error:  # KeyError, OSError: esmpy without its library
         raise GridError(
             f"regridding engine xesmf: xESMF does not import ({error}); install xesmf and esmpy from conda-forge "
-            "(envs/regrid.yaml), or set regrid.engine to exact"
+            "(envs/geo.yaml), or set regrid.engine to exact"
         ) from error
     return xesmf
 

@@ -56,6 +56,17 @@ def test_the_real_run_is_planned_without_data_and_accounts(workspace, capsys):
     assert seconds < 20
 
 
+def test_the_last_month_of_half_a_century_is_planned_by_itself(workspace):
+    """By a job's own Snakemake on a cluster: it goes from that month back to the first, whose bands are continued."""
+    (workspace.root / "long.yaml").write_text("run: long\nperiod: {start: 1970-01, end: 2019-12}\n")
+    job = ("--target-jobs", "dataset_bands:run=long,month=2019-12", "--allowed-rules", "dataset_bands")
+    target = ("--mode", "remote", *job, "-n", "--quiet", "host", "--cores", "1", "--configfile", "long.yaml")
+    assert planned(workspace.snakemake(*target).stdout)["dataset_bands"] == 600
+    limit = "sys.setrecursionlimit("
+    with workspace.edited("Snakefile", lambda text: text.replace(limit, f"# {limit}")):
+        assert "RecursionError" in workspace.snakemake(*target, check=False).stdout, "the control"
+
+
 def test_the_demo_is_planned(workspace):
     output = workspace.snakemake("-n", "--configfile", "config/demo.yaml").stdout
     assert "twin_month" in output

@@ -2,7 +2,7 @@
 # what the folder holds of a month stands in their place.
 
 
-if gaps := PLAN.archive_gaps():
+if workflow.is_main_process and (gaps := PLAN.archive_gaps()):
     logger.warning(gaps)
 
 
@@ -16,7 +16,7 @@ rule archive_manifest:
     benchmark:
         "runtimes/archive_manifest/{run}_{source}_{month}.tsv"
     conda:
-        "../../envs/pscnet.yaml"
+        "../../envs/geo.yaml"
     threads: 1
     resources:
         mem_mb=PLAN.memory("archive_manifest"),
@@ -47,7 +47,7 @@ rule archive_terrain:
         "runtimes/archive_terrain/{run}.tsv"
     localrule: True
     conda:
-        "../../envs/pscnet.yaml"
+        "../../envs/geo.yaml"
     threads: 1
     resources:
         mem_mb=PLAN.memory("archive_terrain"),

@@ -20,7 +20,7 @@ rule compare_scores:
     benchmark:
         "runtimes/compare_scores/{run}_{model}_{members}.tsv"
     conda:
-        "../../envs/pscnet.yaml"
+        f"../../envs/{PLAN.torch('downscale')}.yaml"
     threads: PLAN.config.downscale.threads
     resources:
         mem_mb=PLAN.memory("compare_scores"),
@@ -51,7 +51,7 @@ rule compare_references:
     benchmark:
         "runtimes/compare_references/{run}.tsv"
     conda:
-        "../../envs/pscnet.yaml"
+        "../../envs/torch_cpu.yaml"
     threads: 1
     resources:
         mem_mb=PLAN.memory("compare_references"),
@@ -77,7 +77,7 @@ rule compare_numbers:
     benchmark:
         "runtimes/compare_numbers/{run}_{table}.tsv"
     conda:
-        "../../envs/pscnet.yaml"
+        "../../envs/analysis.yaml"
     threads: 1
     resources:
         mem_mb=PLAN.memory("compare_numbers"),
@@ -106,7 +106,7 @@ rule compare_page:
         "runtimes/compare_page/{run}_{table}.tsv"
     localrule: True
     conda:
-        "../../envs/pscnet.yaml"
+        "../../envs/analysis.yaml"
     threads: 1
     resources:
         mem_mb=PLAN.memory("compare_page"),

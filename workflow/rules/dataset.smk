@@ -14,7 +14,7 @@ rule dataset_bands:
     benchmark:
         "runtimes/dataset_bands/{run}_{month}.tsv"
     conda:
-        "../../envs/pscnet.yaml"
+        "../../envs/torch_cpu.yaml"
     threads: 1
     resources:
         mem_mb=PLAN.memory("dataset_bands"),
@@ -45,7 +45,7 @@ rule dataset_normaliser:
     benchmark:
         "runtimes/dataset_normaliser/{run}.tsv"
     conda:
-        "../../envs/pscnet.yaml"
+        "../../envs/torch_cpu.yaml"
     threads: 1
     resources:
         mem_mb=PLAN.memory("dataset_normaliser"),
@@ -76,7 +76,7 @@ rule dataset_covariance:
     benchmark:
         "runtimes/dataset_covariance/{run}.tsv"
     conda:
-        "../../envs/pscnet.yaml"
+        "../../envs/torch_cpu.yaml"
     threads: 1
     resources:
         mem_mb=PLAN.memory("dataset_covariance"),
@@ -110,7 +110,7 @@ rule dataset_samples:
     benchmark:
         "runtimes/dataset_samples/{run}_{part}.tsv"
     conda:
-        "../../envs/pscnet.yaml"
+        "../../envs/torch_cpu.yaml"
     threads: 1
     resources:
         mem_mb=PLAN.memory("dataset_samples"),
@@ -143,7 +143,7 @@ rule dataset_sequences:
     benchmark:
         "runtimes/dataset_sequences/{run}_{part}.tsv"
     conda:
-        "../../envs/pscnet.yaml"
+        "../../envs/torch_cpu.yaml"
     threads: 1
     resources:
         mem_mb=PLAN.memory("dataset_sequences"),
@@ -174,7 +174,7 @@ rule dataset_kriged:
     benchmark:
         "runtimes/dataset_kriged/{run}_{part}_{kriging}.tsv"
     conda:
-        "../../envs/pscnet.yaml"
+        "../../envs/torch_cpu.yaml"
     threads: 1
     resources:
         mem_mb=PLAN.memory("dataset_kriged"),

@@ -19,7 +19,7 @@ rule downscale_month:
     benchmark:
         "runtimes/downscale_month/{run}_{month}.tsv"
     conda:
-        "../../envs/pscnet.yaml"
+        f"../../envs/{PLAN.torch('downscale')}.yaml"
     threads: PLAN.config.downscale.threads
     resources:
         mem_mb=PLAN.memory("downscale_month"),

@@ -21,7 +21,7 @@ rule explain_model:
     benchmark:
         "runtimes/explain_model/{run}_{model}.tsv"
     conda:
-        "../../envs/pscnet.yaml"
+        f"../../envs/{PLAN.torch('downscale')}.yaml"
     threads: PLAN.config.downscale.threads
     resources:
         mem_mb=PLAN.memory("explain_model"),
@@ -55,7 +55,7 @@ rule explain_figures:
     benchmark:
         "runtimes/explain_figures/{run}_{model}.tsv"
     conda:
-        "../../envs/pscnet.yaml"
+        "../../envs/analysis.yaml"
     threads: 1
     resources:
         mem_mb=PLAN.memory("explain_figures"),

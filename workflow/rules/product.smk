@@ -19,7 +19,7 @@ rule product_month:
     benchmark:
         "runtimes/product_month/{run}_{month}.tsv"
     conda:
-        "../../envs/pscnet.yaml"
+        "../../envs/analysis.yaml"
     threads: 1
     resources:
         mem_mb=PLAN.memory("product_month"),

@@ -11,7 +11,7 @@ rule regrid_weights:
     benchmark:
         "runtimes/regrid_weights/{run}_{method}_{grid_from}_{grid_to}.tsv"
     conda:
-        "../../envs/regrid.yaml"
+        "../../envs/geo.yaml"
     threads: 1
     resources:
         mem_mb=PLAN.memory("regrid_weights"),
@@ -45,7 +45,7 @@ rule regrid_era5_land:
     benchmark:
         "runtimes/regrid_era5_land/{run}_{month}.tsv"
     conda:
-        "../../envs/pscnet.yaml"
+        "../../envs/geo.yaml"
     threads: 1
     resources:
         mem_mb=PLAN.memory("regrid_era5_land"),
@@ -73,7 +73,7 @@ rule regrid_smap:
     benchmark:
         "runtimes/regrid_smap/{run}_{month}.tsv"
     conda:
-        "../../envs/pscnet.yaml"
+        "../../envs/geo.yaml"
     threads: 1
     resources:
         mem_mb=PLAN.memory("regrid_smap"),
@@ -105,7 +105,7 @@ rule regrid_static:
     benchmark:
         "runtimes/regrid_static/{run}.tsv"
     conda:
-        "../../envs/pscnet.yaml"
+        "../../envs/geo.yaml"
     threads: 1
     resources:
         mem_mb=PLAN.memory("regrid_static"),

@@ -14,7 +14,7 @@ rule report_inputs:
     benchmark:
         "runtimes/report_inputs/{run}.tsv"
     conda:
-        "../../envs/pscnet.yaml"
+        "../../envs/analysis.yaml"
     threads: 1
     resources:
         mem_mb=PLAN.memory("report_inputs"),
@@ -53,7 +53,7 @@ rule report_figures:
     benchmark:
         "runtimes/report_figures/{run}.tsv"
     conda:
-        "../../envs/pscnet.yaml"
+        "../../envs/analysis.yaml"
     threads: 1
     resources:
         mem_mb=PLAN.memory("report_figures"),
@@ -92,7 +92,7 @@ rule report_validation:
     benchmark:
         "runtimes/report_validation/{run}.tsv"
     conda:
-        "../../envs/pscnet.yaml"
+        "../../envs/analysis.yaml"
     threads: 1
     resources:
         mem_mb=PLAN.memory("report_validation"),
@@ -124,7 +124,7 @@ rule report_quicklook:
     benchmark:
         "runtimes/report_quicklook/{run}_{month}.tsv"
     conda:
-        "../../envs/pscnet.yaml"
+        "../../envs/analysis.yaml"
     threads: 1
     resources:
         mem_mb=PLAN.memory("report_quicklook"),
@@ -163,7 +163,7 @@ rule report_page:
     benchmark:
         "runtimes/report_page/{run}.tsv"
     conda:
-        "../../envs/pscnet.yaml"
+        "../../envs/analysis.yaml"
     threads: 1
     resources:
         mem_mb=PLAN.memory("report_page"),

@@ -19,7 +19,7 @@ rule train_model:
     benchmark:
         "runtimes/train_model/{run}_{model}_{seed}.tsv"
     conda:
-        "../../envs/pscnet.yaml"
+        f"../../envs/{PLAN.torch('training')}.yaml"
     threads: PLAN.config.training.threads
     resources:
         mem_mb=PLAN.memory("train_model"),

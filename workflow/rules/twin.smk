@@ -16,7 +16,7 @@ rule twin_month:
     benchmark:
         "runtimes/twin_month/{run}_{month}.tsv"
     conda:
-        "../../envs/pscnet.yaml"
+        "../../envs/geo.yaml"
     threads: 1
     resources:
         mem_mb=PLAN.memory("twin_month"),
@@ -46,7 +46,7 @@ rule twin_static:
         "runtimes/twin_static/{run}.tsv"
     localrule: True
     conda:
-        "../../envs/pscnet.yaml"
+        "../../envs/geo.yaml"
     threads: 1
     resources:
         mem_mb=PLAN.memory("twin_static"),
@@ -74,7 +74,7 @@ rule twin_stations:
         "runtimes/twin_stations/{run}.tsv"
     localrule: True
     conda:
-        "../../envs/pscnet.yaml"
+        "../../envs/geo.yaml"
     threads: 1
     resources:
         mem_mb=PLAN.memory("twin_stations"),

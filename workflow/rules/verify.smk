@@ -13,7 +13,7 @@ rule verify_product:
     benchmark:
         "runtimes/verify_product/{run}_{month}.tsv"
     conda:
-        "../../envs/pscnet.yaml"
+        "../../envs/analysis.yaml"
     threads: 1
     resources:
         mem_mb=PLAN.memory("verify_product"),
@@ -45,7 +45,7 @@ rule verify_heldout:
     benchmark:
         "runtimes/verify_heldout/{run}.tsv"
     conda:
-        "../../envs/pscnet.yaml"
+        f"../../envs/{PLAN.torch('downscale')}.yaml"
     threads: PLAN.config.downscale.threads
     resources:
         mem_mb=PLAN.memory("verify_heldout"),
@@ -83,7 +83,7 @@ rule verify_references:
     benchmark:
         "runtimes/verify_references/{run}_{month}.tsv"
     conda:
-        "../../envs/pscnet.yaml"
+        "../../envs/torch_cpu.yaml"
     threads: 1
     resources:
         mem_mb=PLAN.memory("verify_references"),
@@ -114,7 +114,7 @@ rule verify_scores:
     benchmark:
         "runtimes/verify_scores/{run}.tsv"
     conda:
-        "../../envs/pscnet.yaml"
+        "../../envs/analysis.yaml"
     threads: 1
     resources:
         mem_mb=PLAN.memory("verify_scores"),
@@ -149,7 +149,7 @@ rule verify_twin:
     benchmark:
         "runtimes/verify_twin/{run}.tsv"
     conda:
-        "../../envs/pscnet.yaml"
+        "../../envs/analysis.yaml"
     threads: 1
     resources:
         mem_mb=PLAN.memory("verify_twin"),

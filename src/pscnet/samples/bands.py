@@ -29,14 +29,11 @@ from torch import Tensor
 
 from pscnet.channels import band_names
 from pscnet.nets.filters import STEPS_PER_DAY, FilterBank
+from pscnet.samples import SampleError
 from pscnet.sources.atomic import replacing
 
 #: Steps read and filtered together: bounds memory, changes nothing else.
 CHUNK_STEPS = STEPS_PER_DAY
-
-
-class SampleError(ValueError):
-    """Inputs of the net that do not fit together; the message names the file or the channel."""
 
 
 def channel_names(predictors: Sequence[str], time_scales_days: Sequence[float]) -> list[str]:

@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
+from pscnet.samples import SampleError
 from pscnet.samples.background import Background
-from pscnet.samples.bands import SampleError
 from pscnet.sources.smap_flags import NO_FLAG, SURFACE_BITS
 from pscnet.timeaxis import HALF_STEP, nearest_stamp
 
