@@ -209,7 +209,7 @@ def test_another_net_in_the_comparison_leaves_the_others_as_they_are():
         # A part of PSCNet is none of another net; and where a variant decides on the key itself, it stays.
         ({"model": {"squeeze": "plain"}}, lambda name: not name.startswith("pscnet") or "squeeze" in name),
     ],
-    ids=str,
+    ids=["epochs", "width", "squeeze"],
 )
 def test_what_does_change_a_training_shows(changes, kept):
     """The control: options of the training, or of the net, are found in all trainings that they concern."""
