@@ -16,6 +16,7 @@ import pytest
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 
+@pytest.hookimpl(tryfirst=True)  # before the plug-in that reads the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Where several processes share the tests, a file goes to one of them; all that need the tiny run, to the same."""
     asking = {item.path for item in items if "tiny_run" in getattr(item, "fixturenames", ())}
