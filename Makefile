@@ -42,7 +42,7 @@ demo_fetch: $(VENV)/test.stamp
 	    product "$(CURDIR)/results/demo_fetch/product/" logs "$(CURDIR)/logs/fetch_*/"
 
 test: $(VENV)/test.stamp
-	$(BIN)/python -m pytest -n $(CORES) --dist loadgroup $(ARGS)
+	$(BIN)/python -m pytest -n $(CORES) --dist loadscope $(ARGS)
 
 bench: $(VENV)/demo.stamp
 	$(BIN)/python benchmarks/operators.py

@@ -10,18 +10,26 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 
-@pytest.hookimpl(tryfirst=True)  # before the plug-in that reads the marks
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Where several processes share the tests, a file goes to one of them; all that need the tiny run, to the same."""
-    asking = {item.path for item in items if "tiny_run" in getattr(item, "fixturenames", ())}
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group("tiny run" if item.path in asking else str(item.path)))
+class ByFile(LoadScopeScheduling):
+    """Tests of one file share their fixtures, and all that need the tiny run (on a cluster or not) share that."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        path = REPOSITORY / nodeid.partition("::")[0]
+        return "tiny run" if path.parent.name == "cluster" or "tiny_run" in path.read_text() else str(path)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
+    """Where several processes share the tests, a group goes to one of them."""
+    return ByFile(config, log)
 
 
 @pytest.fixture(scope="session")
