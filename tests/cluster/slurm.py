@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import re
 import shutil
@@ -21,6 +22,9 @@ NODES = ("n1", "n2", "n3")
 #: Where SLURM's commands look by themselves; the executor plugin takes SLURM_CONF out of the environment of jobs.
 FOLDER = Path("/etc/slurm")
 MUNGE_SOCKET = Path("/run/munge/munge.socket.2")
+
+#: Held by the one test session of this machine whose SLURM is there, and how long another one waits for it [s].
+ONE_AT_A_TIME, PATIENCE = Path("/run/lock/pscnet-slurm"), 1800.0
 
 #: Program to the Debian package that brings it.
 PROGRAMS = {
@@ -94,11 +98,13 @@ class Slurm:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.daemons: dict[str, subprocess.Popen] = {}
+        self.turn = open(ONE_AT_A_TIME, "w")  # noqa: SIM115 (held as long as the daemons live)
 
     # Daemons ---------------------------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Start everything and wait until all nodes are idle."""
+        """Start everything and wait until all nodes are idle; before, until no other session's SLURM is there."""
+        wait_until(self._is_my_turn, "the SLURM of another test session to end", PATIENCE, 1.0)
         for name in ("state", *(f"spool/{node}" for node in NODES)):
             (self.folder / name).mkdir(parents=True)
         ports = {f"@PORT{number}@": str(_free_port()) for number in (1, 2, 3)} | {"@PORT@": str(_free_port())}
@@ -124,9 +130,25 @@ class Slurm:
             wait_until(lambda: not self.squeue("%i", "--states=running,completing"), "no job", 20)
         for name in reversed(list(self.daemons)):
             self._end(name)
+        self._end_leftovers()
         for name in ("slurm.conf", "gres.conf"):
-            if _made_here(FOLDER / name):
+            if (FOLDER / name).exists() and _made_here(FOLDER / name):
                 (FOLDER / name).unlink()
+        self.turn.close()
+
+    def _is_my_turn(self) -> bool:
+        try:
+            fcntl.flock(self.turn, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+    def _end_leftovers(self) -> None:
+        """End what a job left: without control groups SLURM loses sight of a process whose parent is gone."""
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error):
+                if process.environ().get("SLURM_CLUSTER_NAME") == "pscnet":
+                    process.kill()
 
     def _start_munge(self) -> None:
         if MUNGE_SOCKET.exists() and subprocess.run(["munge", "-n"], capture_output=True, check=False).returncode == 0:
