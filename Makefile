@@ -41,7 +41,7 @@ demo_fetch: $(VENV)/test.stamp
 	    product "$(CURDIR)/results/demo_fetch/product/" logs "$(CURDIR)/logs/fetch_*/"
 
 test: $(VENV)/test.stamp
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n $(CORES) --dist loadgroup $(ARGS)
 
 bench: $(VENV)/demo.stamp
 	$(BIN)/python benchmarks/operators.py

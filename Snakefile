@@ -3,8 +3,6 @@
 #     snakemake --cores 8                                      the run of config/config.yaml
 #     snakemake --cores 8 --configfile my_run.yaml             with keys of its own on top
 #     snakemake -n                                             the plan; needs neither data nor accounts
-#     snakemake --cores 4 fetch                                only fetch the raw files (source: fetch)
-#     snakemake --cores 8 compare_models                       all nets beside each other (source: twin)
 
 import os
 import re
@@ -32,6 +30,10 @@ configfile: "config/config.yaml"
 
 # For --sdm apptainer: the image of envs/pscnet.def, in the folder where Snakemake runs.
 container: "envs/pscnet.sif"
+
+
+# What the first page of `snakemake --report` says.
+report: "workflow/report/workflow.rst"
 
 
 try:
@@ -67,6 +69,7 @@ rule all:
         scores=expand("results/{run}/scores.{kind}", run=PLAN.run, kind=["json", "csv"]),
         validation=PLAN.validation_files,
         report=f"results/{PLAN.run}/report.html",
+        quicklooks=PLAN.at("results/{run}/quicklooks/{run}_{month}.png"),
         stations=[f"build/{PLAN.run}/twin/stations.json"] if PLAN.twin else [],
         manifests=PLAN.manifests,
     message:
@@ -81,6 +84,7 @@ rule fetch:
         "The raw files of run {PLAN.run} are there: build/{PLAN.run}/manifests/"
 
 
+include: "workflow/takeover.smk"
 include: f"workflow/rules/{PLAN.config.source}.smk"
 include: "workflow/rules/regrid.smk"
 include: "workflow/rules/dataset.smk"

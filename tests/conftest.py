@@ -16,6 +16,13 @@ import pytest
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Where several processes share the tests, a file goes to one of them; all that need the tiny run, to the same."""
+    asking = {item.path for item in items if "tiny_run" in getattr(item, "fixturenames", ())}
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group("tiny run" if item.path in asking else str(item.path)))
+
+
 @pytest.fixture(scope="session")
 def repository() -> Path:
     """Root of the checkout."""
@@ -40,8 +47,8 @@ period: {start: 2016-06, end: 2016-08}
 split: {train: [2016-06], validation: [2016-07], test: [2016-08]}
 predictors: [swvl1, stl1, tp, sd]
 model: {width: 8, heads: 2}
-training: {epochs: 1, ensemble: 1, device: cpu}
-downscale: {device: cpu}
+training: {epochs: 1, ensemble: 1, device: cpu, threads: 1}
+downscale: {device: cpu, threads: 1}
 """
 
 #: What the workflow needs of a checkout.

@@ -23,6 +23,7 @@ LOCK = FOLDER / "requirements.lock"
 
 #: Modules whose conda package has another name.
 PACKAGES = {
+    "PIL": "pillow",
     "ecmwf": "ecmwf-datastores-client",
     "matplotlib": "matplotlib-base",
     "netCDF4": "netcdf4",

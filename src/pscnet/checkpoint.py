@@ -30,8 +30,8 @@ _KEY = "pscnet"
 
 #: Attributes of a checkpoint that lie in the header as they are.
 _KEPT = (
-    "fine", "coarse", "time_scales_days", "window_days", "leave_out_hours", "split", "variance_scale", "scores",
-    "config_hash", "covariance", "causal",
+    "fine", "coarse", "time_scales_days", "window_days", "leave_out_hours", "split", "buffer_days", "variance_scale",
+    "scores", "config_hash", "covariance", "causal",
 )  # fmt: skip
 
 
@@ -55,6 +55,8 @@ class Checkpoint:
     window_days, leave_out_hours : float
     split : dict
         Blocks of time of each part.
+    buffer_days : float [day]
+        Gap that training kept between samples of different parts.
     variance_scale : float
         Factor that makes the predicted variance fit the validation residuals.
     scores : dict
@@ -75,6 +77,7 @@ class Checkpoint:
     window_days: float
     leave_out_hours: float
     split: dict
+    buffer_days: float
     variance_scale: float
     scores: dict = field(default_factory=dict)
     config_hash: str = ""
@@ -119,7 +122,10 @@ class Checkpoint:
         CheckpointError
             Naming what differs.
         """
-        alike = ("spec", "time_scales_days", "window_days", "leave_out_hours", "split", "covariance", "causal")
+        alike = (
+            "spec", "time_scales_days", "window_days", "leave_out_hours", "split", "buffer_days", "covariance",
+            "causal",
+        )  # fmt: skip
         differing = [name for name in alike if getattr(self, name) != getattr(first, name)]
         mine, other = self.normaliser.arrays(), first.normaliser.arrays()
         differing += ["normaliser"] * any(not np.array_equal(mine[k], other[k], equal_nan=True) for k in mine)
@@ -161,11 +167,13 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
     except UnknownNetError as error:
         raise CheckpointError(f"{path}: {error}; train again") from error
     arrays = {k.removeprefix("normaliser."): v.numpy() for k, v in tensors.items() if k.startswith("normaliser.")}
+    # Files of before the buffer was kept: no configuration allows a shorter one than the window.
+    kept = {"buffer_days": header["window_days"]} | header
     return Checkpoint(
         spec=NetSpec(header["model"], **header["spec"]),
         weights={k.removeprefix("net."): v for k, v in tensors.items() if k.startswith("net.")},
         normaliser=Normaliser.from_arrays(arrays, header["normaliser"]),
-        **{name: header[name] for name in _KEPT},
+        **{name: kept[name] for name in _KEPT},
     )
 
 

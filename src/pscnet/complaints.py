@@ -28,10 +28,10 @@ def complaints(error: ValidationError, top: type[BaseModel]) -> list[str]:
 
 
 def section_of(annotation: Any) -> type[BaseModel] | None:
-    """The section class inside an annotation such as ``Literal["auto"] | SplitMonths``."""
+    """The section class inside an annotation such as ``Literal["auto"] | SplitMonths`` or ``list[Box]``."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
-    if get_origin(annotation) in (Union, types.UnionType, Annotated):
+    if get_origin(annotation) in (Union, types.UnionType, Annotated, list):
         return next((found for part in get_args(annotation) if (found := section_of(part))), None)
     return None
 
@@ -103,7 +103,7 @@ def _expectation(place: list[str], item: Mapping[str, Any], top: type[BaseModel]
 
 def _section_at(place: list[str], top: type[BaseModel]) -> type[BaseModel]:
     section = top
-    for name in place:
+    for name in (part for part in place if not part.isdigit()):
         section = section_of(section.model_fields[name].annotation) or section
     return section
 

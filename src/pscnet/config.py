@@ -13,13 +13,24 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
+import numpy as np
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
 from pscnet.channels import band_names
 from pscnet.complaints import DEVICE, RUN, complaints, nearest, section_of
-from pscnet.grids import TARGET_COVER, Grid, GridError, best_covered, check_box, ease2_grid, fine_grid, halved
+from pscnet.grids import (
+    TARGET_COVER,
+    Grid,
+    GridError,
+    best_covered,
+    centres_in,
+    check_box,
+    ease2_grid,
+    fine_grid,
+    halved,
+)
 from pscnet.sections import Fetch, Section, check_terrain, sha256_digits
-from pscnet.sections_validation import Validation
+from pscnet.sections_validation import Box, Validation, station_sources
 from pscnet.timeaxis import PARTS, Split, TimeError, is_month, make_split, months
 from pscnet.variables import ERA5_LAND
 
@@ -181,6 +192,11 @@ class Samples(Section):
     )
     time_scales_days: list[float] = Field(
         [1.5, 5.0, 15.0], description="Time constants of the temporal bands below the exact 24-hour mean [day]."
+    )
+    withheld: list[Box] = Field(
+        [],
+        description="Boxes of 36 km cells whose retrievals nothing sees but the validation: held-out regions, such as "
+        "[{lat: [32, 33], lon: [92, 93]}].",
     )
 
     @model_validator(mode="after")
@@ -432,7 +448,11 @@ class Config(Section):
     terrain_sha256: str | None = Field(
         None, description="SHA-256 of the elevation raster; needed where terrain is an address."
     )
-    stations: str | None = Field(None, description="ISMN archive of stations (optional).")
+    stations: str | list[str] | None = Field(
+        None,
+        description="Stations to validate with (optional): a folder or zip of ISMN, a description of tables (YAML, "
+        "[example](../docs/validation/stations.md)), or a list of these.",
+    )
     samples: Samples = Field(Samples(), description="Inputs of the net.")
     model: Model = Field(Model(), description="The net.")
     training: Training = Field(Training(), description="Training.")
@@ -442,6 +462,11 @@ class Config(Section):
     validation: Validation = Field(Validation(), description="Validation.")
     report: Report = Field(Report(), description="Report.")
     twin: Twin = Field(Twin(), description="The simulated Plateau.")
+
+    @field_validator("stations", mode="before")
+    @classmethod
+    def _stations(cls, value: Any) -> Any:
+        return None if value is None else station_sources(value)
 
     @field_validator("terrain_sha256", mode="before")
     @classmethod
@@ -495,6 +520,8 @@ class Config(Section):
         except GridError as error:
             raise ValueError(f"region, grids: {error}") from error
         self._check_cells()
+        self._check_withheld()
+        self._check_gaps()
         check_terrain(self.source, self.terrain, self.terrain_sha256)
         self._check_report()
         return self
@@ -509,6 +536,40 @@ class Config(Section):
             raise ValueError(
                 f"region: no SMAP cell of 36 km lies inside the box (of the nearest, {share:.0%}); the smallest region "
                 f"around it is lat: [{box[0]:g}, {box[1]:g}], lon: [{box[2]:g}, {box[3]:g}]"
+            )
+
+    def _check_withheld(self) -> None:
+        """Held-out regions hold cells, and leave more than they take."""
+        grid, taken = self.coarse_grid(), self.withheld_cells()
+        for number, box in enumerate(self.samples.withheld):
+            if not centres_in(grid, box.lat, box.lon).any():
+                far = [abs(grid.lat - sum(box.lat) / 2), abs(grid.lon - sum(box.lon) / 2)]
+                raise ValueError(
+                    f"samples.withheld.{number}: no SMAP cell of 36 km of the region has its centre in lat "
+                    f"{list(box.lat)}, lon {list(box.lon)}; the nearest centre is {grid.lat[far[0].argmin()]:.2f} N "
+                    f"{grid.lon[far[1].argmin()]:.2f} E: widen the box around it, or take it out"
+                )
+        if 2 * taken.sum() > taken.size:
+            raise ValueError(
+                f"samples.withheld: {int(taken.sum())} of the {taken.size} SMAP cells would be withheld, at most half "
+                "may be, so that enough is left to learn from: make the boxes smaller"
+            )
+
+    def withheld_cells(self) -> np.ndarray:
+        """The cells of the coarse grid (y, x, bool) that the boxes of samples.withheld take."""
+        grid = self.coarse_grid()
+        taken = np.zeros(grid.shape, bool)
+        for box in self.samples.withheld:
+            taken |= centres_in(grid, box.lat, box.lon)
+        return taken
+
+    def _check_gaps(self) -> None:
+        window = self.samples.window_days
+        long = [gap for gap in self.validation.gaps_days if gap >= window]
+        if long and "gaps_days" in self.validation.model_fields_set:
+            raise ValueError(
+                f"validation.gaps_days: a gap of {long[0]:g} days hides all that samples.window_days {window:g} shows: "
+                f"type gaps below {window:g}, or a wider window"
             )
 
     def _check_report(self) -> None:
@@ -612,7 +673,7 @@ def _type_name(annotation: Any) -> str:
     if isinstance(annotation, type) and not get_args(annotation):
         return annotation.__name__
     if section_of(annotation):
-        return "auto or the keys below"
+        return "list of the keys below" if get_origin(annotation) is list else "auto or the keys below"
     return str(annotation).replace("typing.", "").replace("NoneType", "None")
 
 

@@ -249,6 +249,20 @@ def ease2_grid(
     return Grid(name, lats[r0:r1], lons[c0:c1], lat_edges[r0 : r1 + 1], lon_edges[c0 : c1 + 1], int(r0), int(c0))
 
 
+def centres_in(grid: Grid, lat: tuple[float, float], lon: tuple[float, float]) -> np.ndarray:
+    """The cells (ny, nx, bool) of a grid whose centres lie in the closed box (south, north), (west, east) [degree]."""
+    rows = (grid.lat >= lat[0]) & (grid.lat <= lat[1])
+    return rows[:, None] & ((grid.lon >= lon[0]) & (grid.lon <= lon[1]))[None, :]
+
+
+def cells_of(grid: Grid, lat: np.ndarray, lon: np.ndarray) -> np.ndarray:
+    """Flat position (n,), row by row, of the cell that each place (n,) lies in; -1 outside the grid."""
+    row = np.searchsorted(-grid.lat_edges, -np.asarray(lat), side="right") - 1
+    column = np.searchsorted(grid.lon_edges, np.asarray(lon), side="right") - 1
+    inside = (row >= 0) & (row < grid.shape[0]) & (column >= 0) & (column < grid.shape[1])
+    return np.where(inside, row * grid.shape[1] + column, -1)
+
+
 def fine_grid(
     kind: Literal["regular", "ease2"],
     lat: tuple[float, float],

@@ -110,9 +110,9 @@ class ModelPlan:
         return checkpoint.replace(".safetensors", "_curve.csv")
 
     @property
-    def curve(self) -> str:
-        """The learning curve of the product's first member."""
-        return self.curve_of(self.checkpoints()[0])
+    def curves(self) -> list[str]:
+        """The learning curves of all members of the product's ensemble."""
+        return [self.curve_of(checkpoint) for checkpoint in self.checkpoints()]
 
     @property
     def references(self) -> list[str]:

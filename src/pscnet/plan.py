@@ -7,17 +7,19 @@ that a plan of many years is made in a moment.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from pscnet import config, provenance
+from pscnet.demands import Demands
 from pscnet.grids import WEIGHTS
 from pscnet.model_plan import ModelPlan
+from pscnet.report_plan import ReportPlan
 from pscnet.sections import SMAP_SOURCES, is_address
 from pscnet.timeaxis import PARTS, neighbour
-from pscnet.validation_plan import ValidationPlan
+from pscnet.validation_plan import ENHANCED, ValidationPlan
 from pscnet.variants import CHANGED_SECTIONS
 
 if TYPE_CHECKING:
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
 INTERPOLATION = {"source_to_fine": "bilinear"}
 
 
-class Plan(ModelPlan, ValidationPlan):
+class Plan(ModelPlan, ValidationPlan, ReportPlan):
     """What the rules ask of a configuration.
 
     Parameters
@@ -196,27 +198,22 @@ class Plan(ModelPlan, ValidationPlan):
         """The environment of a job that runs the net, ``envs/{name}.yaml``: with CUDA where it asks for a GPU."""
         return "torch_cuda" if self.gpus(section) else "torch_cpu"
 
+    def memory(self, rule: str) -> Callable[[Any, int], int]:
+        """Memory of a rule's jobs [MB]: see :meth:`pscnet.demands.Demands.memory`."""
+        return self._demands.memory(rule)
+
+    def minutes(self, rule: str) -> Callable[[Any, int], int]:
+        """Time of a rule's jobs [min]: see :meth:`pscnet.demands.Demands.minutes`."""
+        return self._demands.minutes(rule)
+
+    @cached_property
+    def _demands(self) -> Demands:
+        return Demands(self.config)
+
     @cached_property
     def test_months(self) -> list[str]:
         """The months that are scored."""
         return self.part_months(PARTS[-1])
-
-    @property
-    def report_month(self) -> str:
-        """The month that the report shows."""
-        return self.config.report.month or self.test_months[0]
-
-    @property
-    def report_references(self) -> list[str]:
-        """The same month where it has reference fields: test months have."""
-        return [month for month in self.test_months if month == self.report_month]
-
-    def summary(self) -> dict[str, Any]:
-        """What was run, for the report."""
-        keys = ("source", "period", "region", "predictors", "samples", "model", "training", "smap", "regrid")
-        values = self.config.model_dump(mode="json")
-        chosen = {key: values[key] for key in keys} | ({"twin": values["twin"]} if self.twin else {})
-        return {"title": self.config.product.title, "run": self.run, **chosen, "split": self.split_blocks}
 
     # Files over the network ------------------------------------------------------------------------------------------
 
@@ -307,7 +304,15 @@ class Plan(ModelPlan, ValidationPlan):
         if self.archive is None:
             everything = self.config.predictors if source == "era5_land" else []
             return {"files": [], "missing": {"variables": everything, "days": ["all"]}}
-        return self.archive.manifest(source, month, self.config.predictors, self.config.grids.coarse.name)
+        return self.archive.manifest(source, month, self.config.predictors, self.archive_grid(source))
+
+    def archive_grid(self, source: str) -> str:
+        """EASE-Grid 2.0 of a SMAP source's granules."""
+        return "M09" if source == ENHANCED else self.config.grids.coarse.name
+
+    def holds(self, source: str, month: str) -> bool:
+        """Whether the archive has a file of a source and month."""
+        return bool(self._holdings(source, month)["files"])
 
     def archive_digest(self, source: str, month: str | None = None) -> str:
         """Digest of the names and the content of a month's raw files: the same for files that were only touched."""

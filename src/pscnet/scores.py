@@ -12,6 +12,8 @@ R                cov(x, y) / (std(x) std(y)); NaN where either side is constant 
 bias             mean(x) - mean(y)                                                                    of x
 RMSD             sqrt(mean((x - y)^2))                                                                of x
 ubRMSD           sqrt(RMSD^2 - bias^2), that is std(x - y)                                            of x
+KGE              1 - sqrt((R - 1)^2 + (a - 1)^2 + (b - 1)^2), a = std(x)/std(y), b = mean(x)/mean(y)  1
+KGE, modified    the same with a = (std(x)/mean(x)) / (std(y)/mean(y))                                1
 CRPS             Gneiting and Raftery 2007, JASA 102, 359, eq. 21 (Gaussian)                          of x
 ===============  ===================================================================================  ==============
 
@@ -145,6 +147,12 @@ class PairMoments:
             r = np.clip(self.sxy / np.sqrt(self.sxx * self.syy), -1.0, 1.0)
         return np.where(varies & (self.n >= max(minimum, 2)), r, np.nan)
 
+    def std_ratio(self, minimum: int = 2) -> np.ndarray:
+        """Standard deviation of x over that of y; NaN wherever R is."""
+        with np.errstate(invalid="ignore", divide="ignore"):
+            ratio = np.sqrt(self.sxx / self.syy)
+        return np.where(np.isfinite(self.r(minimum)), ratio, np.nan)
+
     def bias(self, minimum: int = 1) -> np.ndarray:
         """Mean of x minus mean of y."""
         return self._enough(self.mean_x - self.mean_y, minimum)
@@ -158,6 +166,20 @@ class PairMoments:
         """Root mean square difference."""
         return self._enough(np.hypot(self.mean_x - self.mean_y, self.ubrmsd(1)), minimum)
 
+    def kge(self, minimum: int = 2, modified: bool = False) -> np.ndarray:
+        """Kling-Gupta efficiency; 1 is perfect, the mean of y alone would have 1 - sqrt(2).
+
+        NaN wherever R is, and where the ratio of means is not defined (a mean of y, or modified of x, that is zero).
+
+        Source: Gupta et al. 2009, Journal of Hydrology 377, 80, eq. 9 and 10; ``modified``: Kling, Fuchs and Paulin
+        2012, Journal of Hydrology 424-425, 264, with the ratio of coefficients of variation.
+        """
+        with np.errstate(invalid="ignore", divide="ignore"):
+            spread, level = np.sqrt(self.sxx / self.syy), self.mean_x / self.mean_y
+            ratio = spread / level if modified else spread
+            score = 1.0 - np.sqrt((self.r(minimum) - 1.0) ** 2 + (ratio - 1.0) ** 2 + (level - 1.0) ** 2)
+        return np.where(np.isfinite(score), score, np.nan)
+
     def _enough(self, score: np.ndarray, minimum: int) -> np.ndarray:
         return np.where(self.n >= max(minimum, 1), score, np.nan)
 
@@ -166,6 +188,13 @@ def mean_of_cells(score: np.ndarray) -> tuple[float, int]:
     """Mean of a score over the cells that have one, and their number; (NaN, 0) where none has."""
     finite = np.asarray(score)[np.isfinite(score)]
     return (float(finite.mean()), int(finite.size)) if finite.size else (float("nan"), 0)
+
+
+def relative_change(score: float | np.ndarray, base: float | np.ndarray) -> np.ndarray:
+    """``score / base - 1``, element by element; NaN where either is not finite or the base is zero."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        change = np.asarray(score, dtype=float) / np.asarray(base, dtype=float) - 1.0
+    return np.where(np.isfinite(change), change, np.nan)
 
 
 def inside_share(error: np.ndarray, sigma: np.ndarray, width: float) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -143,7 +144,9 @@ def _write_heldout(folder: Path, times: np.ndarray, rng: np.random.Generator) ->
         "smap": ("pair", smap),
     }
     variables |= {name: ("pair", smap + size * rng.standard_normal(count)) for name, size in noise.items()}
-    xr.Dataset(variables).to_netcdf(folder / "heldout.nc")
+    learnt = {"train": [["2016-01-01", "2016-05-01"]], "validation": [["2016-05-01", "2016-06-20"]], "test": TEST_DAYS}
+    attrs = {"learnt": json.dumps({"split": learnt, "buffer_days": 8.0, "window_days": 8.0})}
+    xr.Dataset(variables, attrs=attrs).to_netcdf(folder / "heldout.nc")
 
 
 @pytest.fixture(scope="session")

@@ -179,7 +179,8 @@ MISTAKES = {
     "source: web": "source: 'twin', 'archive' or 'fetch' expected (found 'web')",
     "samples:": "samples: nothing stands below it; give it keys (window_days, buffer_days, ",
     "samples: 8": (
-        "samples: keys expected (window_days, buffer_days, causal, leave_out_hours, time_scales_days), found 8"
+        "samples: keys expected (window_days, buffer_days, causal, leave_out_hours, time_scales_days, "
+        "withheld), found 8"
     ),
     "predictors: swvl1": "predictors: a list expected: put it in brackets, [swvl1] (found 'swvl1')",
     "training: {device: gpu}": "training.device: auto, cpu, cuda or, of several GPUs, cuda:1 expected (found 'gpu')",
@@ -270,6 +271,29 @@ MISTAKES = {
     "samples: {time_scales_days: [5, 5]}": "samples: time_scales_days [5.0, 5.0]: type them ascending",
     "samples: {time_scales_days: []}": "samples: time_scales_days []: type them ascending, such as [1.5, 5, 15]",
     "samples: {time_scales_days: [0.2, 1]}": "start above 0.5 days",
+    # Held-out regions and gaps
+    "samples: {withheld: [{lat: [33.01, 33.05], lon: [92.01, 92.05]}]}": (
+        "samples.withheld.0: no SMAP cell of 36 km of the region has its centre in lat [33.01, 33.05], lon [92.01,"
+    ),
+    "samples: {withheld: [{lat: [50, 51], lon: [92, 93]}]}": "E: widen the box around it, or take it out",
+    "samples: {withheld: [{lat: [25, 40], lon: [73, 95]}]}": (
+        "of the 4002 SMAP cells would be withheld, at most half may be, so that enough is left to learn from"
+    ),
+    "samples: {withheld: [{lat: [34, 33], lon: [92, 93]}]}": "latitude range [34.0, 33.0]: expected [south, north]",
+    "samples: {withheld: [{lat: [33], lon: [92, 93]}]}": (
+        "samples.withheld.0.lat: a list of 2 numbers expected (found [33])"
+    ),
+    "samples: {withheld: [{lat: [33, 34]}]}": "samples.withheld.0.lon: missing; add it",
+    "samples: {withheld: [{lat: [33, 34], long: [92, 93]}]}": "samples.withheld.0.long: unknown key; the nearest valid",
+    "samples: {withheld: {lat: [33, 34], lon: [92, 93]}}": "samples.withheld: a list expected: put it in brackets",
+    "validation: {gaps_days: [1, 8]}": "validation.gaps_days: a gap of 8 days hides all that samples.window_days 8",
+    "validation: {gaps_days: [3, 1]}": "validation.gaps_days: [3.0, 1.0]: type days above 0, ascending and each once",
+    "validation: {gaps_days: [0, 1]}": "validation.gaps_days: [0.0, 1.0]: type days above 0",
+    # The third product
+    "validation: {third: {path: a.nc, name: ASCAT}}": "validation.third.0.made_of: missing; add it",
+    "validation: {third: [{path: a.nc, name: A, made_of: [A]}, {path: b.nc, name: A, made_of: [B]}]}": (
+        "validation.third: A, A: give each product a name of its own"
+    ),
     # The predictors
     "predictors: [swvl1, tpp]": "predictors: 'tpp' is no ERA5-Land short name; did you mean 'tp' (total precipitation)",
     "predictors: [swvl1, T2M]": "did you mean 't2m' (air temperature at 2 m)? Valid: swvl1, ",
@@ -308,6 +332,9 @@ def test_the_long_name_of_every_variable_leads_to_the_short_one(base, variable):
         "{period: {start: 2016-05, end: 2016-05}, samples: {window_days: 4, buffer_days: 4}}",
         "samples: {window_days: 8, buffer_days: 8}",
         "report: {places: [[31, 91]], month: 2016-07}",
+        "samples: {withheld: [{lat: [32, 33], lon: [92, 93]}, {lat: [35, 36], lon: [99, 101]}]}",
+        "{samples: {window_days: 4, buffer_days: 4}, period: {end: 2016-01}}",  # of the default gaps those that fit
+        "validation: {gaps_days: [0.5, 7], third: {path: a.nc, name: ASCAT, made_of: [ASCAT]}}",
         "model: {scales: [36km, 10km], without_bands: [day, 1.5d]}",
         "compare: {models: [mlp], seeds: 1}",
         "training: {learning_rate: 1e-3}",  # YAML reads this as a text

@@ -85,6 +85,7 @@ CHANGES = {
     "leave_out_hours": {"leave_out_hours": 12.0},
     "split": {"split": {"train": [], "validation": [], "test": []}},
     "covariance": {"covariance": None},
+    "buffer_days": {"buffer_days": 0.0},
 }
 
 

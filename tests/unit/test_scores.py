@@ -45,6 +45,62 @@ def test_scores_by_hand():
     assert moments.bias() == pytest.approx(0.5)
     assert moments.rmsd() == pytest.approx(np.sqrt((0 + 1 + 1 + 4) / 4))
     assert moments.ubrmsd() == pytest.approx(np.sqrt(6 / 4 - 0.25))
+    assert moments.std_ratio() == pytest.approx(np.sqrt(14 / 5))
+
+
+def test_the_ratio_of_standard_deviations_is_undefined_where_r_is():
+    rows = np.array([1.0, 2.0, 3.0]), np.array([2.0, 2.0, 2.0])
+    assert np.isnan(PairMoments.of(*rows).std_ratio()) and np.isnan(PairMoments.of(rows[1], rows[0]).std_ratio())
+    assert np.isnan(PairMoments.of(np.array([1.0]), np.array([2.0])).std_ratio())
+
+
+def test_anscombe_quartet():
+    """Anscombe 1973, The American Statistician 27, 17: four data sets with means 9.0 and 7.5 and R = 0.816."""
+    x = [10, 8, 13, 9, 11, 14, 6, 4, 12, 7, 5]
+    sets = [
+        (x, [8.04, 6.95, 7.58, 8.81, 8.33, 9.96, 7.24, 4.26, 10.84, 4.82, 5.68]),
+        (x, [9.14, 8.14, 8.74, 8.77, 9.26, 8.10, 6.13, 3.10, 9.13, 7.26, 4.74]),
+        (x, [7.46, 6.77, 12.74, 7.11, 7.81, 8.84, 6.08, 5.39, 8.15, 6.42, 5.73]),
+        ([8, 8, 8, 8, 8, 8, 8, 19, 8, 8, 8], [6.58, 5.76, 7.71, 8.84, 8.47, 7.04, 5.25, 12.50, 5.56, 7.91, 6.89]),
+    ]
+    for first, second in sets:
+        moments = PairMoments.of(np.array(first, float), np.array(second))
+        assert moments.r() == pytest.approx(0.816, abs=1e-3)
+        assert moments.bias() == pytest.approx(9.0 - 7.5, abs=2e-3)
+        # The published residual sum of squares about the line 3 + 0.5 x is 13.75.
+        line = PairMoments.of(3.0 + 0.5 * np.array(first), np.array(second))
+        assert line.rmsd() ** 2 * 11 == pytest.approx(13.75, abs=0.05)
+
+
+def test_kge_by_hand():
+    x, y = np.array([1.0, 2.0, 3.0, 6.0]), np.array([1.0, 3.0, 2.0, 4.0])
+    moments = PairMoments.of(x, y)
+    r, spread, level = 7 / np.sqrt(70), np.sqrt(14 / 5), 3 / 2.5
+    expected = 1 - np.sqrt((r - 1) ** 2 + (spread - 1) ** 2 + (level - 1) ** 2)
+    assert moments.kge() == pytest.approx(expected, abs=1e-14)
+    modified = 1 - np.sqrt((r - 1) ** 2 + (spread / level - 1) ** 2 + (level - 1) ** 2)
+    assert moments.kge(modified=True) == pytest.approx(modified, abs=1e-14)
+    assert PairMoments.of(y, y).kge() == pytest.approx(1.0, abs=1e-14)
+    assert np.isnan(PairMoments.of(np.ones(4), y).kge()) and np.isnan(moments.kge(minimum=5))
+    # The field counts against the reference, not the other way round.
+    assert PairMoments.of(y, x).kge() != pytest.approx(expected, abs=0.01)
+
+
+def test_kge_of_the_mean_benchmark():
+    """Knoben et al. 2019, HESS 23, 4323: the observed mean as a model has KGE 1 - sqrt(2) = -0.41."""
+    y = np.array([1.0, 2.0, 2.0, 1.0])
+    x = 1.5 + 1e-6 * np.array([1.0, 1.0, -1.0, -1.0])
+    assert PairMoments.of(x, y).kge() == pytest.approx(1 - np.sqrt(2), abs=1e-5)
+
+
+@settings(max_examples=25, deadline=None)
+@given(scale=st.floats(0.2, 5.0), offset=st.floats(0.0, 1.0))
+def test_kge_of_a_line_is_known(scale, offset):
+    y = 0.2 + 0.05 * np.random.default_rng(0).standard_normal(100)
+    x = scale * y + offset
+    level = x.mean() / y.mean()
+    expected = 1 - np.sqrt((scale - 1) ** 2 + (level - 1) ** 2)
+    assert PairMoments.of(x, y).kge() == pytest.approx(expected, abs=1e-9)
 
 
 def test_scores_agree_with_pytesmo(pairs):
@@ -127,6 +183,16 @@ def test_crps_is_the_integral_of_the_squared_difference_of_distributions():
         assert crps_gaussian(mean, sigma, truth) == pytest.approx(expected, abs=1e-4)
     assert crps_gaussian(0.0, 0.0, 0.3) == pytest.approx(0.3)
     assert np.isnan(crps_gaussian(0.0, -1.0, 0.3))
+
+
+def test_crps_in_closed_form():
+    """Gneiting and Raftery 2007, eq. 21, at its simplest: N(0, 1) and 0 give (sqrt(2) - 1) / sqrt(pi)."""
+    assert crps_gaussian(0.0, 1.0, 0.0) == pytest.approx((np.sqrt(2) - 1) / np.sqrt(np.pi), abs=1e-12)
+    # Of the true distribution it is sigma / sqrt(pi) on average; a narrower and a wider forecast score worse.
+    truth = 0.03 * np.random.default_rng(0).standard_normal(200_000)
+    right, narrow, wide = (crps_gaussian(0.0, sigma, truth).mean() for sigma in (0.03, 0.015, 0.06))
+    assert right == pytest.approx(0.03 / np.sqrt(np.pi), rel=0.01)
+    assert right < narrow and right < wide
 
 
 def test_inside_share():

@@ -13,7 +13,7 @@ import torch
 import xarray as xr
 
 from pscnet import downscale
-from pscnet.checkpoint import CheckpointError, read_checkpoint, write_tensors
+from pscnet.checkpoint import CheckpointError, read_checkpoint, read_tensors, write_tensors
 from pscnet.provenance import behind
 from pscnet.samples.bands import SampleError
 from pscnet.samples.retrievals import Retrievals
@@ -23,7 +23,7 @@ from pscnet.training import trainer
 from pscnet.training.calibration import variance_scale
 from pscnet.training.files import train_files
 from pscnet.training.trainer import Options, Trainer
-from pscnet.validation import METHODS
+from pscnet.validation import METHODS, ScoreError
 from pscnet.validation.heldout import write_heldout
 from tests.unit.samples.conftest import made_run  # noqa: F401 (fixture)
 from tests.unit.samples.run import LEAVE_OUT_HOURS, MONTHS, PREDICTORS, WINDOW_DAYS
@@ -251,6 +251,7 @@ def heldout(run, checkpoint: Path, output: Path, smap: list[Path]) -> xr.Dataset
         checkpoint, run.covariance, PREDICTORS, run.split, output,
     )  # fmt: skip
     with xr.open_dataset(output) as data:
+        assert data.attrs["causal"] == read_checkpoint(checkpoint).causal
         return data.load()
 
 
@@ -294,6 +295,25 @@ def test_a_planted_leak_is_found(made_run, trained, tmp_path, monkeypatch):  # n
         "smap_kriged",
         "optimal_interpolation",
     }
+
+
+def test_a_net_trained_up_to_the_test_days_is_refused(made_run, trained, tmp_path):  # noqa: F811
+    """Its own buffer counts: with none, samples next to the test days saw retrievals of them."""
+    checkpoint = read_checkpoint(trained)
+    assert checkpoint.buffer_days == made_run.split.buffer_days == 8
+    near = tmp_path / "near.safetensors"
+    dataclasses.replace(checkpoint, buffer_days=0.0).write(near)
+    with pytest.raises(ScoreError, match=r"near.*split\.validation\), lie within the window of 8 days"):
+        heldout(made_run, near, tmp_path / "refused.nc", made_run.files("smap"))
+    assert not (tmp_path / "refused.nc").exists()
+
+
+def test_a_checkpoint_without_its_buffer_kept_the_window(trained, tmp_path):
+    """As every configuration has to; such files can go on being read."""
+    tensors, header = read_tensors(trained)
+    del header["buffer_days"]
+    write_tensors(tmp_path / "older.safetensors", tensors, header)
+    assert read_checkpoint(tmp_path / "older.safetensors").buffer_days == WINDOW_DAYS
 
 
 def test_training_never_sees_its_targets(made_run, tmp_path, monkeypatch):  # noqa: F811

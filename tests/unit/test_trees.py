@@ -175,7 +175,8 @@ class Learnt:
     def checkpoint(self, kind: str, output: Path) -> Path:
         Checkpoint(
             self.spec(kind), self.grown(kind).state, self.statistics, self.fine.describe(), self.coarse.describe(),
-            time_scales(self.statistics.channels), WINDOW_DAYS, LEAVE_OUT_HOURS, self.run.split.describe(), 1.0,
+            time_scales(self.statistics.channels), WINDOW_DAYS, LEAVE_OUT_HOURS, self.run.split.describe(),
+            self.run.split.buffer_days, 1.0,
         ).write(output)  # fmt: skip
         return output
 

@@ -40,6 +40,14 @@ def test_the_real_run_is_planned_without_data_and_accounts(workspace, capsys):
         "verify_references": SCORED_MONTHS,
         "verify_heldout": 1,
         "verify_scores": 1,
+        "validate_satellite": 1,
+        "validate_hours": 1,
+        "validate_dynamics": 1,
+        "validate_uncertainty": 1,
+        "report_inputs": 1,
+        "report_figures": 1,
+        "report_validation": 1,
+        "report_quicklook": PLATEAU_MONTHS,
         "report_page": 1,
     }.items():
         assert f"{rule} {count}" in " ".join(from_conftest.split()), rule
@@ -108,7 +116,14 @@ def test_a_comparison_trains_every_net_in_every_dress_with_every_seed(workspace)
     assert jobs["compare_references"] == jobs["compare_numbers"] == jobs["compare_page"] == 1
     # Samples are made once for all of them; of what a product needs, nothing is asked for.
     assert (jobs["dataset_samples"], jobs["dataset_kriged"], jobs["dataset_sequences"]) == (2, 2, 2)
-    assert not set(jobs) & {"downscale_month", "product_month", "verify_heldout", "verify_scores", "report_page"}
+    assert not set(jobs) & {
+        "downscale_month",
+        "product_month",
+        "verify_heldout",
+        "verify_scores",
+        "report_page",
+        "report_quicklook",
+    }
 
 
 def test_a_smaller_comparison_plans_less(workspace):
@@ -307,3 +322,54 @@ def test_the_hash_leaves_out_what_does_not_change_values():
     later = plan(split=split, downscale={"batch_steps": 2})
     assert one.config_hash() != later.config_hash()
     assert one.config_hash(without=["downscale"]) == later.config_hash(without=["downscale"])
+
+
+# Validation -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_validation_is_planned_where_the_run_has_what_it_needs():
+    assert "satellite" in plan().validations and "triple" not in plan().validations
+    third = {"path": "ascat.nc", "name": "ASCAT", "made_of": ["ASCAT"]}
+    one, two = (plan(validation={"third": third}), plan(validation={"third": [third, third | {"name": "other"}]}))
+    assert "triple" in one.validations and one.third_files == ["ascat.nc"] and one.beside_two("{month}") == []
+    assert two.beside_two("{month}") == two.test_months
+
+
+@pytest.mark.parametrize("products", [0, 1])
+def test_triple_collocation_is_a_job_where_an_independent_product_is_named(workspace, products):
+    (workspace.root / "ascat.nc").touch()
+    third = "validation: {third: {path: ascat.nc, name: ASCAT, made_of: [ASCAT]}}\n" if products else "{}\n"
+    (workspace.root / "third.yaml").write_text(third)
+    output = workspace.snakemake("-n", "--configfile", "config/demo.yaml", "third.yaml").stdout
+    jobs = output.split("Job stats:")[1].split("Reasons:")[0]
+    assert ("validate_triple" in jobs) == bool(products) and "validate_uncertainty" in jobs
+
+
+def test_gaps_fit_the_window():
+    assert plan().gaps == {"gaps_days": [1, 3, 6], "gaps_share": 0.5, "gaps_seed": 0}
+    assert plan(samples={"window_days": 4, "buffer_days": 4}).gaps["gaps_days"] == [1, 3]
+
+
+def test_delivered_fields_are_wanted_where_regions_are_withheld_only():
+    box = {"lat": [32.3, 32.7], "lon": [91.3, 91.7]}
+    assert plan().delivered("{month}") == [] and plan().withheld == []
+    made = plan(samples={"withheld": [box]})
+    assert made.delivered("{month}") == made.test_months and made.withheld == [box]
+
+
+def test_what_is_withheld_trains_anew_and_how_it_is_validated_does_not():
+    box = {"lat": [32.3, 32.7], "lon": [91.3, 91.7]}
+    assert plan().config_hash() != plan(samples={"withheld": [box]}).config_hash()
+    assert plan().config_hash() == plan(validation={"gaps_share": 1, "land_cover": "cover.tif"}).config_hash()
+
+
+def test_the_nine_kilometre_product_is_scored_where_it_is(monkeypatch):
+    assert plan().enhanced == []
+    fetched = plan(source="fetch", terrain="a.tif", fetch={"smap": {"products": ["SPL3SMP", "SPL3SMP_E"]}})
+    assert fetched.enhanced == [f"build/r/manifests/smap_e/{month}.json" for month in fetched.test_months]
+    assert plan(source="fetch", terrain="a.tif").enhanced == []
+    archive = plan(source="archive")
+    assert archive.enhanced == [] and archive.archive_grid("smap_e") == "M09" and archive.archive_grid("smap") == "M36"
+    monkeypatch.setattr(archive, "holds", lambda source, month: (source, month) == ("smap_e", "2016-10"))
+    assert archive.enhanced == ["build/r/manifests/smap_e/2016-10.json"]
+    assert archive.delivered("{month}") == archive.test_months

@@ -10,6 +10,12 @@ from tests.conftest import planned
 
 pytestmark = pytest.mark.slow
 
+#: Validations that read the product of the one test month.
+OF_THE_PRODUCT = {"validate_hours": 1, "validate_dynamics": 1, "validate_uncertainty": 1}
+
+#: What shows a validation to people.
+REPORTED = {"report_validation": 1, "report_page": 1}
+
 #: What follows a new checkpoint: three months and the one test month.
 AFTER_TRAINING = {
     "downscale_month": 3,
@@ -17,7 +23,12 @@ AFTER_TRAINING = {
     "verify_product": 3,
     "verify_heldout": 1,
     "verify_scores": 1,
-    "report_page": 1,
+    "validate_satellite": 1,
+    "validate_stations": 1,
+    "report_quicklook": 3,
+    "report_figures": 1,
+    **OF_THE_PRODUCT,
+    **REPORTED,
 }
 
 
@@ -47,15 +58,23 @@ def test_touched_files_rerun_nothing(tiny_run):
 @pytest.mark.parametrize(
     ("module", "expected"),
     {
-        "src/pscnet/report/figures.py": {"report_page": 1},
-        "src/pscnet/report/assets/page.css": {"report_page": 1},
+        "src/pscnet/report/figures.py": {"report_figures": 1, "report_page": 1},
+        "src/pscnet/report/views.py": {"report_page": 1},
+        "src/pscnet/report/coverage_figures.py": {"report_figures": 1, "report_page": 1},
+        "src/pscnet/report/validation_figures.py": {"report_validation": 1, "report_page": 1},
+        "src/pscnet/report/quicklook.py": {"report_quicklook": 3},
+        "src/pscnet/report/page/assets/page.js": {"report_page": 1},
         "src/pscnet/config.py": {},
         "src/pscnet/losses.py": {"train_model": 1} | AFTER_TRAINING,
         "src/pscnet/product/encoding.py": {
             "product_month": 3,
             "verify_product": 3,
             "verify_scores": 1,
-            "report_page": 1,
+            "validate_stations": 1,
+            "report_quicklook": 3,
+            "report_figures": 1,
+            **OF_THE_PRODUCT,
+            **REPORTED,
         },
         # The kriged innovation is input of the net too.
         "src/pscnet/baselines/kriging.py": {
@@ -67,8 +86,12 @@ def test_touched_files_rerun_nothing(tiny_run):
         },
         "src/pscnet/nets/registry.py": {"train_model": 1} | AFTER_TRAINING,
         "src/pscnet/explain/importance.py": {},
-        "src/pscnet/validation/blocks.py": {},
-        "src/pscnet/validation/places.py": {"verify_scores": 1, "report_page": 1},
+        "src/pscnet/validation/blocks.py": {"validate_satellite": 1, "validate_stations": 1}
+        | OF_THE_PRODUCT
+        | REPORTED,
+        "src/pscnet/validation/events.py": {"validate_dynamics": 1} | REPORTED,
+        "src/pscnet/sources/stations/tables.py": {"validate_sensors": 1, "validate_stations": 1} | REPORTED,
+        "src/pscnet/validation/places.py": {"verify_scores": 1, "report_figures": 1, "report_page": 1},
         "workflow/scripts/report_page.py": {"report_page": 1},
     }.items(),
 )
@@ -87,7 +110,11 @@ def test_an_edited_reader_reruns_its_source_and_what_follows(tiny_run):
 
 
 def test_a_plot_option_reruns_the_report(tiny_run):
-    assert tiny_run.jobs("--config", "report={colormap: viridis}") == {"report_page": 1}
+    assert tiny_run.jobs("--config", "report={colormap: viridis}") == {
+        "report_figures": 1,
+        "report_quicklook": 3,
+        "report_page": 1,
+    }
 
 
 def test_a_training_option_reruns_training_and_what_follows(tiny_run):
@@ -131,7 +158,14 @@ def test_a_new_month_runs_its_own_jobs_and_neither_training_nor_old_months(tiny_
         "verify_references": 1,
         "verify_heldout": 1,
         "verify_scores": 1,
-        "report_page": 1,
+        "validate_satellite": 1,
+        "validate_sensors": 1,
+        "validate_stations": 1,
+        "report_inputs": 1,
+        "report_quicklook": 2,
+        "report_figures": 1,
+        **OF_THE_PRODUCT,
+        **REPORTED,
     }
 
 

@@ -19,15 +19,15 @@ rule archive_manifest:
         "../../envs/geo.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=60,
+        mem_mb=PLAN.memory("archive_manifest"),
+        runtime=PLAN.minutes("archive_manifest"),
     params:
         folder=PLAN.config.archive,
         index=PLAN.archive_index,
         source="{source}",
         month="{month}",
         variables=lambda w: PLAN.config.predictors if w.source == "era5_land" else [],
-        grid=PLAN.config.grids.coarse.name,
+        grid=lambda w: PLAN.archive_grid(w.source),
         digest=lambda w: PLAN.archive_digest(w.source, w.month),
     message:
         "Listing the {wildcards.source} files of {wildcards.month}"
@@ -45,12 +45,13 @@ rule archive_terrain:
         "logs/archive_terrain/{run}.log",
     benchmark:
         "runtimes/archive_terrain/{run}.tsv"
+    localrule: True
     conda:
         "../../envs/geo.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=PLAN.memory("archive_terrain"),
+        runtime=PLAN.minutes("archive_terrain"),
     params:
         folder=PLAN.config.terrain or PLAN.config.archive,
         index=PLAN.archive_index,

@@ -23,8 +23,8 @@ rule compare_scores:
         f"../../envs/{PLAN.torch('downscale')}.yaml"
     threads: PLAN.config.downscale.threads
     resources:
-        mem_mb=8000,
-        runtime=120,
+        mem_mb=PLAN.memory("compare_scores"),
+        runtime=PLAN.minutes("compare_scores"),
         gpu=PLAN.gpus("downscale"),
     params:
         months=PLAN.span_months("test"),
@@ -54,8 +54,8 @@ rule compare_references:
         "../../envs/torch_cpu.yaml"
     threads: 1
     resources:
-        mem_mb=6000,
-        runtime=60,
+        mem_mb=PLAN.memory("compare_references"),
+        runtime=PLAN.minutes("compare_references"),
     params:
         fine=PLAN.grids["fine"],
         coarse=PLAN.grids["coarse"],
@@ -80,8 +80,8 @@ rule compare_numbers:
         "../../envs/analysis.yaml"
     threads: 1
     resources:
-        mem_mb=6000,
-        runtime=60,
+        mem_mb=PLAN.memory("compare_numbers"),
+        runtime=PLAN.minutes("compare_numbers"),
     params:
         worlds=lambda w: {PLAN.run: PLAN.comparison(w.table)},
     message:
@@ -104,12 +104,13 @@ rule compare_page:
         "logs/compare_page/{run}_{table}.log",
     benchmark:
         "runtimes/compare_page/{run}_{table}.tsv"
+    localrule: True
     conda:
         "../../envs/analysis.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=PLAN.memory("compare_page"),
+        runtime=PLAN.minutes("compare_page"),
     params:
         figures="results/{run}/figures/compare_{table}",
     message:

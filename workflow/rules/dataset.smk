@@ -17,8 +17,8 @@ rule dataset_bands:
         "../../envs/torch_cpu.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=PLAN.memory("dataset_bands"),
+        runtime=PLAN.minutes("dataset_bands"),
     params:
         names=PLAN.config.predictors,
         background=PLAN.background,
@@ -48,8 +48,8 @@ rule dataset_normaliser:
         "../../envs/torch_cpu.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=PLAN.memory("dataset_normaliser"),
+        runtime=PLAN.minutes("dataset_normaliser"),
     params:
         split=PLAN.split_blocks,
         buffer_days=PLAN.config.samples.buffer_days,
@@ -79,8 +79,8 @@ rule dataset_covariance:
         "../../envs/torch_cpu.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=PLAN.memory("dataset_covariance"),
+        runtime=PLAN.minutes("dataset_covariance"),
     params:
         split=PLAN.split_blocks,
         buffer_days=PLAN.config.samples.buffer_days,
@@ -113,8 +113,8 @@ rule dataset_samples:
         "../../envs/torch_cpu.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=120,
+        mem_mb=PLAN.memory("dataset_samples"),
+        runtime=PLAN.minutes("dataset_samples"),
     params:
         months=lambda w: PLAN.span_months(w.part),
         folder="build/{run}/samples",
@@ -146,8 +146,8 @@ rule dataset_sequences:
         "../../envs/torch_cpu.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=120,
+        mem_mb=PLAN.memory("dataset_sequences"),
+        runtime=PLAN.minutes("dataset_sequences"),
     params:
         folder=lambda w, output: os.path.dirname(output.sequence),
         part="{part}",
@@ -177,8 +177,8 @@ rule dataset_kriged:
         "../../envs/torch_cpu.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=120,
+        mem_mb=PLAN.memory("dataset_kriged"),
+        runtime=PLAN.minutes("dataset_kriged"),
     params:
         part="{part}",
         split=PLAN.split_blocks,

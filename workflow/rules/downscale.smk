@@ -22,8 +22,8 @@ rule downscale_month:
         f"../../envs/{PLAN.torch('downscale')}.yaml"
     threads: PLAN.config.downscale.threads
     resources:
-        mem_mb=4000,
-        runtime=120,
+        mem_mb=PLAN.memory("downscale_month"),
+        runtime=PLAN.minutes("downscale_month"),
         gpu=PLAN.gpus("downscale"),
     params:
         names=PLAN.config.predictors,

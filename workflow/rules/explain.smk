@@ -24,8 +24,8 @@ rule explain_model:
         f"../../envs/{PLAN.torch('downscale')}.yaml"
     threads: PLAN.config.downscale.threads
     resources:
-        mem_mb=12000,
-        runtime=360,
+        mem_mb=PLAN.memory("explain_model"),
+        runtime=PLAN.minutes("explain_model"),
         gpu=PLAN.gpus("downscale"),
     params:
         months=PLAN.span_months("validation", "test"),
@@ -58,8 +58,8 @@ rule explain_figures:
         "../../envs/analysis.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=PLAN.memory("explain_figures"),
+        runtime=PLAN.minutes("explain_figures"),
     params:
         most=20,
     message:

@@ -17,7 +17,7 @@ rule fetch_era5_land:
         "../../envs/fetch.yaml"
     threads: 1
     resources:
-        mem_mb=3000,
+        mem_mb=PLAN.memory("fetch_era5_land"),
         runtime=PLAN.fetch_minutes("era5_land"),
         cds=1,
     params:
@@ -48,7 +48,7 @@ rule fetch_era5_edge:
         "../../envs/fetch.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=PLAN.memory("fetch_era5_edge"),
         runtime=PLAN.fetch_minutes("era5_land"),
         cds=1,
     params:
@@ -82,7 +82,7 @@ rule fetch_smap:
         "../../envs/fetch.yaml"
     threads: 1
     resources:
-        mem_mb=3000,
+        mem_mb=PLAN.memory("fetch_smap"),
         runtime=PLAN.fetch_minutes("smap"),
         earthdata=1,
     params:
@@ -115,8 +115,8 @@ rule fetch_terrain:
         "../../envs/fetch.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=240,
+        mem_mb=PLAN.memory("fetch_terrain"),
+        runtime=PLAN.minutes("fetch_terrain"),
     params:
         archive=PLAN.config.archive,
         address=PLAN.terrain_address,

@@ -22,8 +22,8 @@ rule product_month:
         "../../envs/analysis.yaml"
     threads: 1
     resources:
-        mem_mb=3000,
-        runtime=20,
+        mem_mb=PLAN.memory("product_month"),
+        runtime=PLAN.minutes("product_month"),
     params:
         run="{run}",
         month="{month}",

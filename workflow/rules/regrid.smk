@@ -14,8 +14,8 @@ rule regrid_weights:
         "../../envs/geo.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=20,
+        mem_mb=PLAN.memory("regrid_weights"),
+        runtime=PLAN.minutes("regrid_weights"),
     params:
         source=PLAN.grids["source"],
         fine=PLAN.grids["fine"],
@@ -48,8 +48,8 @@ rule regrid_era5_land:
         "../../envs/geo.yaml"
     threads: 1
     resources:
-        mem_mb=3000,
-        runtime=30,
+        mem_mb=PLAN.memory("regrid_era5_land"),
+        runtime=PLAN.minutes("regrid_era5_land"),
     params:
         month="{month}",
         variables=PLAN.config.predictors,
@@ -76,13 +76,14 @@ rule regrid_smap:
         "../../envs/geo.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=20,
+        mem_mb=PLAN.memory("regrid_smap"),
+        runtime=PLAN.minutes("regrid_smap"),
     params:
         month="{month}",
         coarse=PLAN.grids["coarse"],
         quality=PLAN.config.smap.quality,
         noise=PLAN.section("smap")["noise"],
+        withheld=PLAN.withheld,
     message:
         "SMAP of {wildcards.month}: retrievals on their own cells"
     script:
@@ -107,8 +108,8 @@ rule regrid_static:
         "../../envs/geo.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=20,
+        mem_mb=PLAN.memory("regrid_static"),
+        runtime=PLAN.minutes("regrid_static"),
     params:
         fine=PLAN.grids["fine"],
         coarse=PLAN.grids["coarse"],

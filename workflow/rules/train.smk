@@ -22,8 +22,8 @@ rule train_model:
         f"../../envs/{PLAN.torch('training')}.yaml"
     threads: PLAN.config.training.threads
     resources:
-        mem_mb=16000,
-        runtime=720,
+        mem_mb=PLAN.memory("train_model"),
+        runtime=PLAN.minutes("train_model"),
         gpu=PLAN.gpus("training"),
     params:
         folder="build/{run}/samples",

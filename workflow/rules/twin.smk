@@ -19,8 +19,8 @@ rule twin_month:
         "../../envs/geo.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=PLAN.memory("twin_month"),
+        runtime=PLAN.minutes("twin_month"),
     params:
         raw="build/{run}/twin/raw",
         month="{month}",
@@ -44,12 +44,13 @@ rule twin_static:
         "logs/twin_static/{run}.log",
     benchmark:
         "runtimes/twin_static/{run}.tsv"
+    localrule: True
     conda:
         "../../envs/geo.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=PLAN.memory("twin_static"),
+        runtime=PLAN.minutes("twin_static"),
     params:
         raw="build/{run}/twin/raw",
         lat=PLAN.config.region.lat,
@@ -71,12 +72,13 @@ rule twin_stations:
         "logs/twin_stations/{run}.log",
     benchmark:
         "runtimes/twin_stations/{run}.tsv"
+    localrule: True
     conda:
         "../../envs/geo.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=PLAN.memory("twin_stations"),
+        runtime=PLAN.minutes("twin_stations"),
     params:
         raw="build/{run}/twin/raw",
     message:

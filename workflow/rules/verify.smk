@@ -16,8 +16,8 @@ rule verify_product:
         "../../envs/analysis.yaml"
     threads: 1
     resources:
-        mem_mb=3000,
-        runtime=20,
+        mem_mb=PLAN.memory("verify_product"),
+        runtime=PLAN.minutes("verify_product"),
     params:
         month="{month}",
         fine=PLAN.grids["fine"],
@@ -48,8 +48,8 @@ rule verify_heldout:
         f"../../envs/{PLAN.torch('downscale')}.yaml"
     threads: PLAN.config.downscale.threads
     resources:
-        mem_mb=8000,
-        runtime=120,
+        mem_mb=PLAN.memory("verify_heldout"),
+        runtime=PLAN.minutes("verify_heldout"),
         gpu=PLAN.gpus("downscale"),
     params:
         months=PLAN.span_months("test"),
@@ -58,6 +58,7 @@ rule verify_heldout:
         split=PLAN.split_blocks,
         buffer_days=PLAN.config.samples.buffer_days,
         options=PLAN.section("downscale", without=["variance_factor", "systematic_std", "threads"]),
+        gaps=PLAN.gaps,
     message:
         "Held-out SMAP of the test split"
     script:
@@ -85,8 +86,8 @@ rule verify_references:
         "../../envs/torch_cpu.yaml"
     threads: 1
     resources:
-        mem_mb=6000,
-        runtime=60,
+        mem_mb=PLAN.memory("verify_references"),
+        runtime=PLAN.minutes("verify_references"),
     params:
         window_days=PLAN.config.samples.window_days,
         causal=PLAN.config.samples.causal,
@@ -116,8 +117,8 @@ rule verify_scores:
         "../../envs/analysis.yaml"
     threads: 1
     resources:
-        mem_mb=6000,
-        runtime=60,
+        mem_mb=PLAN.memory("verify_scores"),
+        runtime=PLAN.minutes("verify_scores"),
     params:
         run="{run}",
         fine=PLAN.grids["fine"],
@@ -151,8 +152,8 @@ rule verify_twin:
         "../../envs/analysis.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=PLAN.memory("verify_twin"),
+        runtime=PLAN.minutes("verify_twin"),
     params:
         run="{run}",
         fine=PLAN.grids["fine"],

@@ -12,4 +12,5 @@ with log_to(snakemake.log[0]):
         quality=snakemake.params.quality,
         noise=snakemake.params.noise,
         out=snakemake.output.smap,
+        withheld=snakemake.params.withheld,
     )

@@ -21,5 +21,6 @@ with log_to(snakemake.log[0]):
         output=snakemake.output.heldout,
         threads=snakemake.threads,
         model=snakemake.params.model,
+        **snakemake.params.gaps,
         **snakemake.params.options,
     )

@@ -83,7 +83,9 @@ def write_axes(nc: netCDF4.Dataset, fine: Grid, month: str) -> None:
     # The layer's bounds stand in words: CF gives a scalar coordinate one-dimensional bounds, which validators refuse.
     attributes = {"long_name": f"centre of the soil layer from {DEPTH[1]:g} to {DEPTH[2]:g} m", "units": "m"}
     _variable(nc, "depth", (), DEPTH[0], {**attributes, "positive": "down", **_axis("depth", "Z")})
-    nc.createVariable("crs", "i4", (), fill_value=False).setncatts(_grid_mapping(fine))
+    crs = nc.createVariable("crs", "i4", (), fill_value=False)
+    crs.setncatts(_grid_mapping(fine))
+    crs[...] = 0  # carries attributes only; left unwritten it would hold whatever was in memory
 
 
 def _axis(standard_name: str, axis: str) -> dict[str, str]:

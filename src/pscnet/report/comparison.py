@@ -24,6 +24,8 @@ _COLUMNS = (
     ("subpixel_r_beyond_static", "static", 2),
     ("subpixel_r_beyond_dynamic", "dynamic", 2),
     ("change_r", "R of 3 h changes", 3),
+    ("all_hours_r", "R, all / overpass hours - 1", 3),
+    ("all_hours_ubrmse", "ubRMSE, all / overpass hours - 1", 3),
     ("bias", "bias", 3),
     ("rmse", "RMSE", 4),
     ("inside_1_sigma", "inside 1 σ", 2),

@@ -1,22 +1,20 @@
-"""Three figures of a run: the maps, the series at places, the scores. Drawn without a display."""
+"""Three figures of a run: the maps, the series at places, the scores. Drawn without a display, for print."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import matplotlib
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 
+from pscnet.report.figure_files import WIDTH
 from pscnet.report.inputs import Month, Retrievals, edges
-from pscnet.sources.atomic import replacing
 from pscnet.validation import METHODS, PRODUCT
 
 #: Okabe and Ito's colours, which people with any colour vision tell apart; each line has its own dash as well.
@@ -32,34 +30,6 @@ STYLES: dict[str, dict[str, Any]] = {
 
 _UNIT = "m³ m⁻³"
 _NOTHING = "#d9d9d9"
-
-
-def write_figures(
-    folder: Path,
-    month: Month,
-    retrievals: Retrievals,
-    series: xr.Dataset,
-    document: Mapping[str, Any],
-    colormap: str,
-    value_range: tuple[float, float],
-    net: str,
-) -> dict[str, Path]:
-    """Write ``map.png``, ``series.png`` and ``scores.png`` into ``folder``; return their paths by name.
-
-    ``net`` is the name for people of what made the product.
-    """
-    step = best_step(month, retrievals)
-    made = {
-        "map": draw_maps(month, retrievals, step, colormap, value_range, net),
-        "series": draw_series(series, net),
-        "scores": draw_scores(document, net),
-    }
-    paths = {name: folder / f"{name}.png" for name in made}
-    for name, figure in made.items():
-        FigureCanvasAgg(figure)
-        with replacing(paths[name]) as part:
-            figure.savefig(part, dpi=110, facecolor="white", metadata={"Software": None})
-    return paths
 
 
 def _label(method: str, net: str) -> str:
@@ -78,10 +48,10 @@ def draw_maps(
 ) -> Figure:
     """SMAP at 36 km, the product and its uncertainty at one step."""
     box = edges(month.lat), edges(month.lon)
-    width = 4.3
+    width = WIDTH / 3
     aspect = 1 / math.cos(math.radians(float(month.lat.mean())))
     height = width * (box[0][0] - box[0][-1]) * aspect / (box[1][-1] - box[1][0])
-    figure = Figure(figsize=(3 * width, min(height, 9) + 1.3), layout="constrained")
+    figure = Figure(figsize=(WIDTH, min(height, 6) + 1.2), layout="constrained")
     axes = figure.subplots(1, 3, sharex=True, sharey=True)
     colours = matplotlib.colormaps[colormap]
     coarse = retrievals.latest(month.times[step])[0]
@@ -90,7 +60,7 @@ def draw_maps(
     mesh = axes[1].pcolormesh(box[1], box[0], month.moisture[step], **soil)
     spread = axes[2].pcolormesh(box[1], box[0], month.sigma[step], cmap="Purples", vmin=0, rasterized=True)
     when = np.datetime_as_string(month.times[step], unit="m").replace("T", " ")
-    titles = ("SMAP, 36 km, last 3 days", f"{net}, 10 km, {when} UTC", f"{net}, one standard deviation")
+    titles = ("SMAP, 36 km\nlast 3 days", f"{net}, 10 km\n{when} UTC", f"{net}\none standard deviation")
     for axis, title in zip(axes, titles, strict=True):
         axis.set(title=title, xlim=(box[1][0], box[1][-1]), ylim=(box[0][-1], box[0][0]), aspect=aspect)
         axis.set_facecolor(_NOTHING)
@@ -105,7 +75,7 @@ def draw_maps(
 def draw_series(series: xr.Dataset, net: str) -> Figure:
     """Product with its band, references, SMAP retrievals and, on the twin, the truth at each place."""
     count = series.sizes["place"]
-    figure = Figure(figsize=(12, 2.3 * count + 0.6), layout="constrained")
+    figure = Figure(figsize=(WIDTH, 1.45 * count + 0.6), layout="constrained")
     axes = np.atleast_1d(figure.subplots(count, 1, sharex=True))
     times = series["time"].values
     for place, axis in enumerate(axes):
@@ -113,13 +83,13 @@ def draw_series(series: xr.Dataset, net: str) -> Figure:
         axis.fill_between(times, ours - sigma, ours + sigma, color="#56B4E9", alpha=0.35, linewidth=0, label="± 1 σ")
         for name, style in STYLES.items():
             if name in series:
-                wide = 1.4 if name in (PRODUCT, "truth") else 0.9
+                wide = 1.1 if name in (PRODUCT, "truth") else 0.7
                 axis.plot(times, series[name].values[place], label=_label(name, net), linewidth=wide, **style)
         axis.plot(
-            series["smap_time"].values[place], series["smap"].values[place], "o", markersize=4,
-            markerfacecolor="white", markeredgecolor="#333333", label="SMAP retrieval",
+            series["smap_time"].values[place], series["smap"].values[place], "o", markersize=3,
+            markerfacecolor="white", markeredgecolor="#333333", markeredgewidth=0.6, label="SMAP retrieval",
         )  # fmt: skip
-        axis.set_title(str(series["name"].values[place]), loc="left", fontsize=10)
+        axis.set_title(str(series["name"].values[place]), loc="left")
         axis.set_ylabel(_UNIT)
         axis.set_ylim(bottom=0)
         axis.set_xlim(times[0], times[-1])
@@ -140,8 +110,8 @@ def draw_scores(document: Mapping[str, Any], net: str) -> Figure:
         if truth
         else [("pooled_r", "R pooled"), ("ubrmsd", f"ubRMSD [{_UNIT}]"), ("bias", f"bias [{_UNIT}]")]
     )
-    figure = Figure(figsize=(12, 3.4), layout="constrained")
-    axes = figure.subplots(1, len(panels) + bool(truth))
+    figure = Figure(figsize=(WIDTH, 2.6), layout="constrained")
+    axes = figure.subplots(1, len(panels) + bool(truth), width_ratios=[1] * len(panels) + [1.25] * bool(truth))
     for axis, (score, title) in zip(axes, panels, strict=False):
         _bars(axis, rows, score, title, net if axis is axes[0] else None)
     if truth:
@@ -149,11 +119,11 @@ def draw_scores(document: Mapping[str, Any], net: str) -> Figure:
         for method, lines in document["by_hour"].items():
             values = [np.nan if v is None else v for v in lines["temporal_r"]]
             axes[-1].plot(hours, values, marker="o", markersize=3, **STYLES[method])
-        axes[-1].set_title("temporal R by hour [UTC]", fontsize=10)
+        axes[-1].set_title("temporal R by hour [UTC]")
         axes[-1].set_xticks(hours)
         axes[-1].grid(alpha=0.25)
     what = "Against the simulated truth, 10 km" if truth else "Agreement with held-out SMAP, 36 km"
-    figure.suptitle(f"{what}; test days", fontsize=11)
+    figure.suptitle(f"{what}; test days")
     return figure
 
 
@@ -166,8 +136,9 @@ def _bars(axis: Axes, rows: Mapping[str, Mapping[str, Any]], score: str, title: 
     axis.set_yticks(range(len(methods)), [_label(m, net) if net else "" for m in methods])
     for row, (value, size) in enumerate(zip(values, drawn, strict=True)):
         text = "no detail" if value is None and "subpixel" in score else "–" if value is None else f"{value:.3f}"
-        axis.annotate(text, (max(size, 0), row), (3, 0), textcoords="offset points", va="center", fontsize=9)
-    axis.set_title(title, fontsize=10)
-    axis.margins(x=0.22)
+        axis.annotate(text, (max(size, 0), row), (3, 0), textcoords="offset points", va="center", fontsize=7)
+    axis.set_title(title)
+    axis.margins(x=0.3)
+    axis.tick_params(axis="y", length=0)
     for side in ("top", "right"):
         axis.spines[side].set_visible(False)

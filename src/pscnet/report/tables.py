@@ -1,4 +1,4 @@
-"""Score tables as rows of text, with the best of each column marked."""
+"""The score tables of a run ready for the page, with the best of each column marked."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from pscnet.report.views import Cell, Line, View, best_of, interval_text, number, number_cell
 from pscnet.validation import INTERPOLATED, METHODS, PRODUCT
+from pscnet.validation.document import Better
 
 #: table: (title, what it says, columns of (score, heading, which is better: high, low, near zero or none)).
-_TABLES: dict[str, tuple[str, str, list[tuple[str, str, str]]]] = {
+_TABLES: dict[str, tuple[str, str, list[tuple[str, str, Better]]]] = {
     "truth_10km": (
         "Against the simulated truth, 10 km, all eight hours of the test days",
         "R and ubRMSE are means over cells. Sub-pixel R is the correlation of departures from the 36 km cell's mean; "
@@ -36,7 +38,6 @@ _TABLES: dict[str, tuple[str, str, list[tuple[str, str, str]]]] = {
         "noise caps it: even a perfect field agrees only in part.",
         [
             ("pooled_r", "R pooled", "high"),
-            ("interval", "95 % interval", ""),
             ("cell_r", "R of cells, mean", "high"),
             ("ubrmsd", "ubRMSD", "low"),
             ("bias", "bias", "zero"),
@@ -47,8 +48,8 @@ _TABLES: dict[str, tuple[str, str, list[tuple[str, str, str]]]] = {
 }
 
 
-def score_tables(document: Mapping[str, Any], net: str) -> list[dict[str, Any]]:
-    """Tables ready for the page: title, note, headings and rows of (name, [(text, is best)]).
+def score_tables(document: Mapping[str, Any], net: str) -> list[View]:
+    """The score tables ready for the page.
 
     ``net`` is the name for people of what made the product.
     """
@@ -57,16 +58,19 @@ def score_tables(document: Mapping[str, Any], net: str) -> list[dict[str, Any]]:
         rows: Mapping[str, Mapping[str, Any]] = document.get(key, {})
         if not rows:
             continue
-        best = {score: _best(rows, score, better) for score, _, better in columns}
+        best = {
+            score: best_of({place: row.get(score) for place, row in enumerate(rows.values())}, better)
+            for score, _, better in columns
+        }
         body = [
-            {
-                "name": f"{net} (product)" if method == PRODUCT else METHODS.get(method, method),
-                "ours": method == PRODUCT,
-                "cells": [(_text(row, score), method == best[score]) for score, _, _ in columns],
-            }
-            for method, row in rows.items()
+            Line(
+                name=f"{net} (product)" if method == PRODUCT else METHODS.get(method, method),
+                ours=method == PRODUCT,
+                cells=[_cell(row, score, position in best[score]) for score, _, _ in columns],
+            )
+            for position, (method, row) in enumerate(rows.items())
         ]
-        made.append({"title": title, "note": note, "headings": [c[1] for c in columns], "rows": body})
+        made.append(View(title, [(heading, "") for _, heading, _ in columns], body, note))
     return made
 
 
@@ -120,25 +124,7 @@ def _floor(percent: float) -> float:
     return math.floor(percent * 100 + 1e-9) / 100
 
 
-def _best(rows: Mapping[str, Mapping[str, Any]], score: str, better: str) -> str | None:
-    values = {method: row.get(score) for method, row in rows.items() if row.get(score) is not None}
-    if not values or not better:
-        return None
-    sign = {"high": lambda v: -v, "low": lambda v: v, "zero": abs}[better]
-    return min(values, key=lambda method: sign(values[method]))
-
-
-def _text(row: Mapping[str, Any], score: str) -> str:
-    if score == "interval":
-        low, high = row.get("pooled_r_low"), row.get("pooled_r_high")
-        return "–" if low is None or high is None else f"{low:.3f} to {high:.3f}"
-    return number(row.get(score), 4 if score in ("ubrmse", "bias", "rmse", "ubrmsd", "rmsd") else 3)
-
-
-def number(value: float | int | None, digits: int = 3) -> str:
-    """A number as text, a dash where it is not defined."""
-    if value is None or (isinstance(value, float) and not math.isfinite(value)):
-        return "–"
-    if isinstance(value, int):
-        return f"{value:,}".replace(",", "\u202f")
-    return f"{value:.{digits}f}".replace("-", "−")
+def _cell(row: Mapping[str, Any], score: str, best: bool) -> Cell:
+    digits = 4 if score in ("ubrmse", "bias", "rmse", "ubrmsd", "rmsd") else 3
+    ends = row.get(f"{score}_low"), row.get(f"{score}_high")
+    return number_cell(row.get(score), digits, best, interval_text(ends, digits))

@@ -133,7 +133,7 @@ def _refuse_incomplete(found: Inventory, content: Mapping, variables: Sequence[s
                 some(names) if names else "none" + spoilt,
                 "name the file in the configuration key terrain",
             )
-    elif source == "smap":
+    elif source in ("smap", "smap_e"):
         if spoilt:
             raise complaint(
                 what,
@@ -160,7 +160,7 @@ def _refuse_incomplete(found: Inventory, content: Mapping, variables: Sequence[s
 
 def _spoilt(found: Inventory, source: str, month: str | None, missing: Mapping[str, Sequence[str]]) -> str:
     """The rejected files whose place in the month stays empty, as an end of a sentence."""
-    if source == "smap":
+    if source in ("smap", "smap_e"):
         needed = {day.replace("-", "") for day in missing["days"]}
         hits = [path for path in found.rejected if any(day in Path(path).name for day in needed) and _smap_name(path)]
     else:

@@ -58,7 +58,7 @@ class Inventory:
 
         Parameters
         ----------
-        source : {"era5_land", "smap", "terrain"}
+        source : {"era5_land", "smap", "smap_e", "terrain"}
         month : str or None
         variables : sequence of str
             ERA5-Land short names.
@@ -74,13 +74,13 @@ class Inventory:
         """
         if source == "era5_land":
             items, missing = self._era5_land(month, variables)
-        elif source == "smap":
+        elif source in ("smap", "smap_e"):
             items, missing = self._smap(month, grid)
         elif source == "terrain":
             items, missing = self.of("terrain"), {"variables": [], "days": []}
         else:
             raise SourceError(
-                f"archive: expected the source era5_land, smap or terrain; found {source!r}. Use one of them."
+                f"archive: expected the source era5_land, smap, smap_e or terrain; found {source!r}. Use one of them."
             )
         files = [asdict(self._member(item, variables)) for item in items]
         return {

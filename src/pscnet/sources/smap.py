@@ -17,6 +17,10 @@ lat, lon, row,        (y,), (x,)                  cell centres [degree] and EASE
 column
 ====================  ==========================  =================================================================
 
+Where cells are withheld (held-out regions), their retrievals lie in ``soil_moisture_withheld``,
+``time_offset_withheld``, ``quality_withheld`` and ``soil_moisture_error_withheld`` instead, of the same layout, and the
+variables without that ending have none there: what reads a month sees them only if it asks for them by name.
+
 Attributes: ``granules`` (the files used), ``missing_days``, ``missing_halves``, ``outside_valid_range`` and
 ``without_time`` (counts of accepted retrievals left out for that reason).
 """
@@ -25,14 +29,14 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import xarray as xr
 
-from pscnet.grids import EASE2_GRIDS, Grid
+from pscnet.grids import EASE2_GRIDS, Grid, centres_in
 from pscnet.sources import SourceError, complaint
 from pscnet.sources import manifest as manifests
 from pscnet.sources.atomic import replacing
@@ -46,6 +50,15 @@ logger = logging.getLogger(__name__)
 #: Noise of a retrieval [m3 m-3] by quality class: 0.04 is SMAP's requirement (ubRMSE), met on core sites
 #: (Colliander et al. 2017, doi:10.1016/j.rse.2017.01.021).
 NOISE = {"recommended": 0.04, "lenient": 0.06}
+
+#: What tells of a retrieval, and the value where there is none; the ending under which withheld cells have it.
+MOVED: dict[str, float] = {
+    "soil_moisture": np.nan,
+    "time_offset": np.nan,
+    "quality": NONE,
+    "soil_moisture_error": np.nan,
+}
+WITHHELD = "_withheld"
 
 #: Share of accepted retrievals outside the valid range from which the unit, not the retrieval, is in doubt.
 WRONG_UNIT_SHARE = 0.5
@@ -132,8 +145,11 @@ def write_month(
     quality: Literal["recommended", "lenient"],
     noise: Mapping[str, float],
     out: str | Path,
+    withheld: Sequence[Mapping[str, tuple[float, float]]] = (),
 ) -> None:
     """Write the clean month of the granules that a manifest lists; ``out`` is replaced only when it is complete.
+
+    ``withheld`` are boxes (``lat``: south and north, ``lon``: west and east [degree]); see :func:`withhold`.
 
     Raises
     ------
@@ -144,10 +160,37 @@ def write_month(
         raise complaint(
             manifest, f"the manifest of smap {month}", f"that of {listed.source} {listed.month}", "write it again"
         )
-    content = open_month(listed.paths(), grid, month, quality, noise)
+    content = withhold(open_month(listed.paths(), grid, month, quality, noise), grid, withheld)
     encoding = {name: {"zlib": True, "complevel": 1, "chunksizes": content[name].shape} for name in content.data_vars}
     with replacing(out) as part:
         content.to_netcdf(part, engine="netcdf4", format="NETCDF4", encoding=encoding)
+
+
+def withhold(content: xr.Dataset, grid: Grid, boxes: Sequence[Mapping[str, tuple[float, float]]]) -> xr.Dataset:
+    """A clean month with the retrievals of some cells moved aside.
+
+    Parameters
+    ----------
+    content : Dataset (half_orbit, y, x)
+        See the module's table.
+    grid : Grid
+    boxes : sequence of mapping
+        ``lat``, ``lon``; cells whose centres lie in one of them are withheld.
+
+    Returns
+    -------
+    Dataset
+        With the variables :data:`MOVED` once more under a name with :data:`WITHHELD`; as it is without boxes.
+    """
+    if not boxes:
+        return content
+    cells = np.logical_or.reduce([centres_in(grid, tuple(box["lat"]), tuple(box["lon"])) for box in boxes])
+    made = content.assign_attrs(withheld_cells=int(cells.sum()))
+    for name, none in MOVED.items():
+        values = content[name]
+        made[f"{name}{WITHHELD}"] = values.copy(data=np.where(cells, values.values, none).astype(values.dtype))
+        made[name] = values.copy(data=np.where(cells, none, values.values).astype(values.dtype))
+    return made
 
 
 def _latest(paths: Iterable[str | Path], days: set[str]) -> dict[str, Path]:

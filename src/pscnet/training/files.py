@@ -154,7 +154,7 @@ def train_files(
     batches = every_batch(stores["validation"], tiles, options.batch_steps, leave_out_hours, device)
     Checkpoint(
         spec, learnt.weights, statistics, fine.describe(), coarse_grid.describe(), time_scales(statistics.channels),
-        window_days, leave_out_hours, split.describe(), calibrate(net, batches),
+        window_days, leave_out_hours, split.describe(), split.buffer_days, calibrate(net, batches),
         {"validation_loss": learnt.loss, "epoch": learnt.epoch}, config_hash,
         vars(read_covariances(covariance)[COVARIANCE]) if spec.kriged and covariance else None, causal,
     ).write(output)  # fmt: skip

@@ -5,6 +5,7 @@ Only the rules named ``verify_*`` use this room, because it may read the truth.
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 
@@ -36,6 +37,20 @@ METHODS: dict[str, str] = {
 
 #: References that must be there; the others are scored where they are.
 REQUIRED = ("era5_land", "era5_land_rescaled", INTERPOLATED)
+
+#: Length of the blocks that bootstraps draw [day] (ours: as long as the usual window of retrievals on either side, and
+#: short enough for 15 blocks in a test season).
+BLOCK_DAYS = 8
+
+
+def block_length(window_days: float) -> int:
+    """Length of blocks [day] where samples see retrievals ``window_days`` [day] away: no shorter than that."""
+    return max(BLOCK_DAYS, math.ceil(window_days))
+
+
+def blocks_in_words(days: int) -> str:
+    """What blocks of ``days`` are, for people; see :func:`pscnet.validation.blocks.block_starts`."""
+    return f"blocks of {days} days (what is left of a stretch of test days is one too, from {days / 2:g} days on)"
 
 
 def methods_of(names: object, path: Path, product: bool) -> list[str]:

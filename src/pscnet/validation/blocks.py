@@ -28,12 +28,8 @@ from pscnet.grids import Grid
 from pscnet.scores import PairMoments
 from pscnet.sources.atomic import replacing
 from pscnet.timeaxis import STEP_HOURS, STEPS_PER_DAY
-from pscnet.validation import ScoreError
+from pscnet.validation import BLOCK_DAYS, ScoreError
 from pscnet.validation.truth import Parts, TruthScores, hourly_scores
-
-#: Length of the blocks that the bootstrap draws [day] (ours: as long as the window of retrievals on either side, and
-#: short enough for 15 blocks in a test season).
-BLOCK_DAYS = 8
 
 #: Probabilities of the central intervals of the reliability diagram.
 NOMINAL = tuple(round(0.1 * tenth, 1) for tenth in range(1, 10))
@@ -46,13 +42,26 @@ _METHOD = "method"
 _BITS = 16
 
 
-def block_starts(intervals: Sequence[tuple[object, object]], days: int = BLOCK_DAYS) -> np.ndarray:
-    """First stamps (block,) of blocks of ``days`` from the start of each half-open interval; the last takes the rest.
+def joined(intervals: Sequence[tuple[object, object]]) -> list[tuple[np.datetime64, np.datetime64]]:
+    """Half-open intervals in the order of time, those that adjoin or overlap made one."""
+    made: list[tuple[np.datetime64, np.datetime64]] = []
+    for start, end in sorted((np.datetime64(a, "ns"), np.datetime64(b, "ns")) for a, b in intervals):
+        if made and start <= made[-1][1]:
+            made[-1] = made[-1][0], max(end, made[-1][1])
+        else:
+            made.append((start, end))
+    return made
 
-    A rest of less than half a block joins the block before it, so that no draw is spent on a stub.
+
+def block_starts(intervals: Sequence[tuple[object, object]], days: int = BLOCK_DAYS) -> np.ndarray:
+    """First stamps (block,), ascending, of blocks of ``days`` from the start of each stretch of test days on.
+
+    A stretch is what half-open intervals that adjoin make together (:func:`joined`), in whatever order they are given.
+    Its last block takes the rest: a rest of less than half a block joins the block before it, so that no draw is spent
+    on a stub. The last block is thus half a block to one and a half long; a stretch shorter than that is one block.
     """
     starts = []
-    for first, end in intervals:
+    for first, end in joined(intervals):
         length = (np.datetime64(end, "h") - np.datetime64(first, "h")) / np.timedelta64(24, "h")
         count = max(int(np.floor(length / days + 0.5)), 1)
         starts.append(np.datetime64(first, "h") + np.arange(count) * np.timedelta64(24 * days, "h"))

@@ -20,7 +20,7 @@ import numpy as np
 from pscnet.scores import PairMoments
 from pscnet.validation import OPTIMAL, PRODUCT, ScoreError
 from pscnet.validation.blocks import BLOCK_DAYS, NOMINAL, BlockMoments, BlockScores
-from pscnet.validation.resampling import draw_scores, draw_weights, interval_of
+from pscnet.validation.resampling import blocks_with_pairs, draw_scores, draw_weights, interval_of
 from pscnet.validation.truth import Parts, inside, score_row
 
 __all__ = ["BLOCK_DAYS", "BlockMoments", "BlockScores", "compare", "scores_of"]
@@ -71,12 +71,16 @@ class Interval:
 
 @dataclass
 class _Method:
-    """Scores of one method: of the whole test period by world and seed, and of the draws by world (mean of seeds)."""
+    """Scores of one method: of the whole test period by world and seed, and of the draws by world (mean of seeds).
+
+    ``filled`` is the number of blocks with pairs of each world.
+    """
 
     whole: list[list[dict[str, float]]]
     drawn: list[dict[str, np.ndarray]]
     by_hour: dict[str, list[float]]
     starts: list[np.ndarray]
+    filled: list[int]
 
     def seeds(self, world: int, score: str) -> np.ndarray:
         return np.array([row.get(score, np.nan) for row in self.whole[world]])
@@ -156,7 +160,7 @@ def compare(
 
 def _read(leaves: Sequence[Sequence[Leaf]], draws: int, seed: int, pool: Executor) -> _Method:
     """Score a method; files are read here, one after the other, while the pool draws (HDF5 knows no threads)."""
-    whole, drawn, hours, starts = [], [], [], []
+    whole, drawn, hours, starts, filled = [], [], [], [], []
     for world, seeds in enumerate(leaves):
         rows, running = [], []
         for leaf in seeds:
@@ -168,12 +172,13 @@ def _read(leaves: Sequence[Sequence[Leaf]], draws: int, seed: int, pool: Executo
         whole.append(rows)
         drawn.append(running)
         starts.append(blocks.starts)
+        filled.append(blocks_with_pairs(blocks.parts.levels))
     means = []
     for running in drawn:
         parts = [future.result() for future in running]
         means.append({score: np.mean([part[score] for part in parts], axis=0) for score in parts[0]})
     by_hour = {score: np.mean([hour[score] for hour in hours], axis=0).tolist() for score in hours[0]}
-    return _Method(whole, means, by_hour, starts)
+    return _Method(whole, means, by_hour, starts, filled)
 
 
 def _check_blocks(name: str, method: _Method, first: tuple[str, _Method], worlds: Sequence[str]) -> None:
@@ -212,8 +217,8 @@ def _summary(
 
 
 def _blocks(method: _Method) -> int:
-    """Blocks of the world that has fewest."""
-    return min(len(starts) for starts in method.starts)
+    """Blocks with pairs of the world that has fewest."""
+    return min(method.filled)
 
 
 def _over_worlds(method: _Method, score: str) -> Interval:
@@ -226,7 +231,7 @@ def _over_worlds(method: _Method, score: str) -> Interval:
 
 def _in_world(method: _Method, world: int, score: str) -> Interval:
     value = float(method.seeds(world, score).mean())
-    low, high = interval_of(value, method.world_draws(score)[world], len(method.starts[world]))
+    low, high = interval_of(value, method.world_draws(score)[world], method.filled[world])
     return Interval(value, low, high, float(np.sqrt(method.seed_variances(score)[world])))
 
 

@@ -8,7 +8,7 @@ draws taken few at a time: twenty times faster than :class:`pscnet.scores.PairMo
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 
 import numpy as np
@@ -17,7 +17,7 @@ from scipy.stats import t as student
 
 from pscnet.scores import CONSTANT, DETAIL_FLOOR, MINIMUM_STEPS, PairMoments
 from pscnet.validation.blocks import BlockMoments
-from pscnet.validation.truth import MINIMUM_OF_HOUR, Parts
+from pscnet.validation.truth import MINIMUM_OF_HOUR, Parts, hour_changes
 
 #: Draws at a time: their moments of 64 x 64 cells stay in a processor's cache.
 _CHUNK = 16
@@ -51,26 +51,63 @@ def draw_scores(blocks: BlockMoments, weights: np.ndarray) -> dict[str, np.ndarr
     parts = {part.name: _Sums(getattr(blocks.parts, part.name)) for part in fields(Parts)}
     chunks = [_cell_scores(parts, weights[first : first + _CHUNK]) for first in range(0, len(weights), _CHUNK)]
     drawn = {name: np.concatenate([chunk[name] for chunk in chunks]) for name in chunks[0]}
-    total = _weighted(blocks.parts.levels.pooled(axis=1), weights)
+    total = draw_pooled(blocks.parts.levels.pooled(axis=1), weights)
     drawn |= {"bias": total.bias(), "rmse": total.rmsd(), "pooled_r": total.r(), "pooled_ubrmse": total.ubrmsd()}
-    drawn["change_r_pooled"] = _weighted(blocks.parts.changes.pooled(axis=1), weights).r()
+    drawn["change_r_pooled"] = draw_pooled(blocks.parts.changes.pooled(axis=1), weights).r()
     sums = {name: weights @ values for name, values in blocks.calibration.items()}
     n = sums.pop("n", np.zeros(len(weights)))
     return drawn | {name: np.where(n > 0, total / np.maximum(n, 1.0), np.nan) for name, total in sums.items()}
 
 
-def _weighted(moments: PairMoments, weights: np.ndarray) -> PairMoments:
-    """Moments (draw,) of moments (block,) that take part ``weights`` (draw, block) times."""
+def draw_cell_means(moments: PairMoments, weights: np.ndarray, minimum: int) -> tuple[np.ndarray, np.ndarray]:
+    """Means over cells of R and of ubRMSD of many draws, each (draw,), of moments (block, cell).
+
+    Parameters
+    ----------
+    weights : ndarray (draw, block)
+    minimum : int
+        Fewest pairs of a cell that takes part; a block that is drawn twice counts twice.
+    """
+    sums = _Sums(moments)
+    chunks = [sums.cell_means(weights[first : first + _CHUNK], minimum) for first in range(0, len(weights), _CHUNK)]
+    r, error = (np.concatenate(part) for part in zip(*chunks, strict=True))
+    return r, error
+
+
+def draw_pooled(moments: PairMoments, weights: np.ndarray) -> PairMoments:
+    """Moments (draw,) of all pairs of moments (block,), of which each block takes part ``weights`` (draw, block).
+
+    Means of draws without a pair are 0, as of :class:`pscnet.scores.PairMoments`; scores of them are NaN.
+    """
     n, mean_x, mean_y, *second = moments.arrays()
     means = (np.broadcast_to(mean, weights.shape) for mean in (mean_x, mean_y))
     return PairMoments(weights * n, *means, *(weights * array for array in second)).pooled(axis=1)
+
+
+def blocks_with_pairs(moments: PairMoments) -> int:
+    """How many blocks of moments (block, ...) have a pair: what an interval rests on, see :func:`interval_of`."""
+    return int((moments.n > 0).reshape(len(moments.n), -1).any(axis=1).sum())
+
+
+def block_of(times: np.ndarray, starts: np.ndarray, intervals: Sequence[tuple[object, object]]) -> np.ndarray:
+    """Number of the block of each time; -1 outside the half-open intervals.
+
+    Parameters
+    ----------
+    times : datetime64 (time,)
+    starts : datetime64 (block,)
+        See :func:`pscnet.validation.blocks.block_starts`.
+    """
+    times = np.asarray(times).astype("M8[ns]")
+    inside = [(times >= np.datetime64(first, "ns")) & (times < np.datetime64(end, "ns")) for first, end in intervals]
+    return np.where(np.logical_or.reduce(inside), np.searchsorted(starts, times, side="right") - 1, -1)
 
 
 def _cell_scores(parts: Mapping[str, _Sums], weights: np.ndarray) -> dict[str, np.ndarray]:
     """The scores (draw,) that are means over cells, and those of detail within coarse cells."""
     temporal_r, ubrmse = parts["levels"].cell_means(weights, MINIMUM_STEPS)
     overpass_r, overpass_ubrmse = parts["overpass"].cell_means(weights, MINIMUM_OF_HOUR)
-    return {
+    scores = {
         "temporal_r": temporal_r,
         "ubrmse": ubrmse,
         "change_r": parts["changes"].cell_means(weights, MINIMUM_STEPS)[0],
@@ -79,6 +116,7 @@ def _cell_scores(parts: Mapping[str, _Sums], weights: np.ndarray) -> dict[str, n
         **{f"subpixel_r{kind}": r for kind, r in parts["plain"].detail(weights).items()},
         **{f"subpixel_r_beyond{kind}": r for kind, r in parts["beyond"].detail(weights).items()},
     }
+    return scores | hour_changes(scores)
 
 
 class _Sums:
@@ -167,7 +205,7 @@ def _masked_mean(score: np.ndarray, good: np.ndarray) -> np.ndarray:
 
 
 def interval_of(value: float, drawn: np.ndarray, blocks: int, worlds: int = 1) -> tuple[float, float]:
-    """95 % interval of ``value`` from draws (draw,) of ``blocks`` blocks in each of ``worlds`` worlds.
+    """95 % interval of ``value`` from draws (draw,) of ``blocks`` blocks with data in each of ``worlds`` worlds.
 
     Percentiles of the draws, moved so that their median is ``value`` (a draw repeats blocks and so has less variance
     between blocks than the data), at levels widened for few blocks (Hesterberg 2015, The American Statistician 69, 371,

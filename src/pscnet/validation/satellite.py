@@ -38,8 +38,9 @@ def score_pairs(
         ``pairs`` in the file, ``in_test`` those inside the intervals, ``scored`` those with every value.
     """
     path = Path(path)
-    with xr.open_dataset(path) as pairs:
-        methods = methods_of(pairs.variables, path, product=True)
+    with xr.open_dataset(path) as file:
+        methods = methods_of(file.variables, path, product=True)
+        pairs = own_overpass(file)
         missing = [name for name in ("time", "y", "x", "smap") if name not in pairs.variables]
         if missing or pairs["smap"].dims != ("pair",):
             raise ScoreError(
@@ -62,6 +63,13 @@ def score_pairs(
     cell, times = cell[keep], times[keep]
     table = {method: _row(field[keep], smap, cell, times) for method, field in values.items()}
     return table, counts
+
+
+def own_overpass(pairs: xr.Dataset) -> xr.Dataset:
+    """The pairs that were predicted without their own overpass alone: no longer gap was hidden around it."""
+    if "hidden_days" not in pairs.variables:
+        return pairs
+    return pairs.isel(pair=np.flatnonzero(pairs["hidden_days"].values == 0))
 
 
 def in_intervals(times: np.ndarray, intervals: Sequence[tuple[np.datetime64, np.datetime64]] | None) -> np.ndarray:
@@ -88,14 +96,15 @@ def _row(field: np.ndarray, smap: np.ndarray, cell: np.ndarray, times: np.ndarra
         "cell_ubrmsd": mean_of_cells(by_cell.ubrmsd(MINIMUM_RETRIEVALS))[0],
         "bias": float(total.bias()),
         "rmsd": float(total.rmsd()),
+        "std_ratio": float(total.std_ratio()),
         "n": int(total.n),
         "cells": cells,
     }
 
 
-def grouped(x: np.ndarray, y: np.ndarray, group: np.ndarray) -> PairMoments:
-    """Moments (groups,) of the finite pairs (n,) of each group (n,), numbered from 0."""
-    size = int(group.max()) + 1
+def grouped(x: np.ndarray, y: np.ndarray, group: np.ndarray, size: int | None = None) -> PairMoments:
+    """Moments (groups,) of the finite pairs (n,) of each group (n,), numbered from 0; ``size`` groups, or as found."""
+    size = int(group.max()) + 1 if size is None else size
     n = np.bincount(group, minlength=size).astype(float)
     divisor = np.maximum(n, 1.0)
     mean_x = np.bincount(group, x, size) / divisor

@@ -4,10 +4,11 @@
 table              what it holds
 =================  ==================================================================================================
 satellite_36km     agreement with held-out SMAP: R pooled over cells and times with its 95 % block bootstrap interval,
-                   mean R of cells, ubRMSD (pooled, mean of cells), bias, RMSD
+                   mean R of cells, ubRMSD (pooled, mean of cells), bias, RMSD, ratio of standard deviations
 truth_10km         against the truth (twin only): mean over cells of temporal R and ubRMSE; bias, RMSE, R and ubRMSE
-                   pooled; R within 36 km cells, plain and beyond the smooth field, lasting and changing; R of
-                   3-hour changes; the same at overpass hours; the share of truth inside 1 and 2 sigma, CRPS
+                   pooled, and the ratio of standard deviations; R within 36 km cells, plain and beyond the smooth
+                   field, lasting and changing; R of 3-hour changes; the same at overpass hours; the share of truth
+                   inside 1 and 2 sigma, CRPS
 by_hour            temporal R and ubRMSE of each stamp of the day (twin only)
 coverage           unfrozen land cells and steps of the region that carry a value, by month
 places             scores at the places of the report (twin only)
@@ -32,9 +33,11 @@ from pscnet.grids import Grid
 from pscnet.sources.atomic import replacing
 from pscnet.validation import METHODS, PRODUCT, ScoreError, methods_of
 from pscnet.validation.document import without_nan
+from pscnet.validation.leakage import require_unseen_pairs
 from pscnet.validation.places import Places, place_scores, write_places
-from pscnet.validation.satellite import in_intervals, score_pairs
-from pscnet.validation.series import Block, read_blocks
+from pscnet.validation.presence import require_months
+from pscnet.validation.satellite import in_intervals, own_overpass, score_pairs
+from pscnet.validation.series import Block, matched_months, read_blocks, read_region
 from pscnet.validation.targets import make_targets
 from pscnet.validation.truth import TruthScores
 
@@ -99,11 +102,15 @@ def score_run(
     Raises
     ------
     ScoreError
+        Also when a month is missing, or the net has seen the test days.
     """
-    months = _matched(products, references, truths)
+    months = matched_months(products, references, truths)
+    require_unseen_pairs(heldout, test_intervals)
     intervals = [(np.datetime64(start, "ns"), np.datetime64(end, "ns")) for start, end in test_intervals]
     satellite, pair_counts = score_pairs(heldout, intervals)
-    region = _region(Path(static), fine)
+    require_months(products, test_intervals, "the product", "product_month")
+    require_months(references, test_intervals, "the reference fields", "verify_references")
+    region = read_region(static, fine)
     chosen = Places.choose(fine, region, places)
     with xr.open_dataset(months[0][1]) as first:
         reference_names = methods_of(first.variables, months[0][1], product=False)
@@ -114,43 +121,13 @@ def score_run(
             _count_coverage(coverage, block, region)
             _score_block(block, region, in_intervals(block.times, intervals), truth_scores, chosen)
     with xr.open_dataset(heldout) as pairs:
-        series = chosen.dataset(pairs, coarse)
+        series = chosen.dataset(own_overpass(pairs), coarse)
     document = _document(run, test_intervals, satellite, pair_counts, coverage, truth_scores)
     document["places"] = place_scores(series)
     write_places(series, places_nc)
     _write(document, Path(scores_json), Path(scores_csv))
     print(format_tables(document))
     return document
-
-
-def _matched(
-    products: Sequence[str | Path], references: Sequence[str | Path], truths: Sequence[str | Path]
-) -> list[tuple[Path, Path, Path | None]]:
-    if not products or len(products) != len(references) or (truths and len(truths) != len(products)):
-        raise ScoreError(
-            "expected one product, one reference file and (on the twin) one truth file a month; found "
-            f"{len(products)}, {len(references)} and {len(truths)}"
-        )
-    exact = [Path(path) for path in truths] or [None] * len(products)
-    return [(Path(p), Path(r), t) for p, r, t in zip(products, references, exact, strict=True)]
-
-
-def _region(static: Path, fine: Grid) -> np.ndarray:
-    """The cells of the region (bool) from the static file, which has to lie on the fine grid."""
-    with xr.open_dataset(static) as fields:
-        if "region" not in fields:
-            raise ScoreError(f"{static}: expected the variable region (lat, lon); rerun regrid_static")
-        lats, lons = fields["lat"].values, fields["lon"].values
-        region = fields["region"].transpose("lat", "lon").values == 1
-    if fine.shape != region.shape or not (
-        np.allclose(fine.lat, lats, rtol=0, atol=1e-4) and np.allclose(fine.lon, lons, rtol=0, atol=1e-4)
-    ):
-        raise ScoreError(
-            f"{static}: expected the fine grid {fine.name}, {fine.shape[0]} x {fine.shape[1]} cells from "
-            f"{fine.lat[0]:g} N {fine.lon[0]:g} E, found {region.shape[0]} x {region.shape[1]} from "
-            f"{float(lats[0]):g} N {float(lons[0]):g} E; rerun regrid_static"
-        )
-    return region
 
 
 def _score_block(
@@ -201,6 +178,8 @@ def _document(
                 "test days, none of them with a value of every method; check the product and the reference fields"
             )
         document["truth_10km"] = truth_scores.table(PRODUCT)
+        for method, row in document["truth_10km"].items():
+            row["std_ratio"] = float(truth_scores.parts(method).levels.pooled().std_ratio())
         document["truth_samples"] = truth_scores.counts()
         document["by_hour"] = truth_scores.by_hour()
         document["targets"] = make_targets(document["truth_10km"], coverage["all"]["share"])

@@ -28,6 +28,7 @@ class Block:
     fields : dict of method to float32 (time, lat, lon) [m3 m-3], the product's among them
     sigma : float32 (time, lat, lon) [m3 m-3], the product's standard deviation
     frozen : bool (time, lat, lon), the product's flag
+    snow : bool (time, lat, lon), the product's flag
     truth : float32 (time, lat, lon) [m3 m-3] or None; NaN where the ground is frozen or under snow
     """
 
@@ -35,7 +36,59 @@ class Block:
     fields: dict[str, np.ndarray]
     sigma: np.ndarray
     frozen: np.ndarray
+    snow: np.ndarray
     truth: np.ndarray | None
+
+    def scored(self, region: np.ndarray) -> np.ndarray:
+        """Where all methods have a value and the ground is liquid and bare (bool, time, lat, lon), in the region.
+
+        Frozen ground and snow are those of the truth where it is known, else the product's flags.
+        """
+        here = np.logical_and.reduce([np.isfinite(values) for values in self.fields.values()]) & region
+        return here & (~(self.frozen | self.snow) if self.truth is None else np.isfinite(self.truth))
+
+
+def matched_months(
+    products: Sequence[str | Path], references: Sequence[str | Path], truths: Sequence[str | Path] = ()
+) -> list[tuple[Path, Path, Path | None]]:
+    """Product, reference fields and, where there are any, truth of each month.
+
+    Raises
+    ------
+    ScoreError
+        When they are not equally many.
+    """
+    if not products or len(products) != len(references) or (truths and len(truths) != len(products)):
+        raise ScoreError(
+            "expected one product, one reference file and (on the twin) one truth file a month; found "
+            f"{len(products)}, {len(references)} and {len(truths)}"
+        )
+    exact = [Path(path) for path in truths] or [None] * len(products)
+    return [(Path(p), Path(r), t) for p, r, t in zip(products, references, exact, strict=True)]
+
+
+def read_region(static: str | Path, fine: Grid) -> np.ndarray:
+    """The cells of the region (lat, lon; bool) from the static file.
+
+    Raises
+    ------
+    ScoreError
+        When the file lacks them or does not lie on the fine grid.
+    """
+    with xr.open_dataset(static) as fields:
+        if "region" not in fields:
+            raise ScoreError(f"{static}: expected the variable region (lat, lon); rerun regrid_static")
+        lats, lons = fields["lat"].values, fields["lon"].values
+        region = fields["region"].transpose("lat", "lon").values == 1
+    if fine.shape != region.shape or not (
+        np.allclose(fine.lat, lats, rtol=0, atol=1e-4) and np.allclose(fine.lon, lons, rtol=0, atol=1e-4)
+    ):
+        raise ScoreError(
+            f"{static}: expected the fine grid {fine.name}, {fine.shape[0]} x {fine.shape[1]} cells from "
+            f"{fine.lat[0]:g} N {fine.lon[0]:g} E, found {region.shape[0]} x {region.shape[1]} from "
+            f"{float(lats[0]):g} N {float(lons[0]):g} E; rerun regrid_static"
+        )
+    return region
 
 
 def read_blocks(
@@ -67,6 +120,7 @@ def read_blocks(
                     fields,
                     _values(made["soil_moisture_uncertainty"], rows),
                     _flags(made, rows, FLAG_BITS["frozen"]),
+                    _flags(made, rows, FLAG_BITS["snow"]),
                     None if exact is None else scorable(exact, true_positions[rows]),
                 )
         finally:

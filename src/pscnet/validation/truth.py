@@ -7,12 +7,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.special import ndtri
 
 from pscnet.grids import Grid
-from pscnet.scores import MINIMUM_STEPS, PairMoments, SubPixel, crps_gaussian, detail_scores, mean_of_cells
+from pscnet.scores import (
+    MINIMUM_STEPS,
+    PairMoments,
+    SubPixel,
+    crps_gaussian,
+    detail_scores,
+    mean_of_cells,
+    relative_change,
+)
 from pscnet.scores import overpass_stamps as nearest_to_overpass
 from pscnet.timeaxis import STEP_HOURS, STEPS_PER_DAY
 
@@ -213,7 +222,7 @@ def score_row(parts: Parts) -> dict[str, float]:
     total = parts.levels.pooled()
     temporal_r, scored_cells = mean_of_cells(parts.levels.r(MINIMUM_STEPS))
     plain, beyond = detail_scores(parts.plain), detail_scores(parts.beyond)
-    return {
+    row = {
         "temporal_r": temporal_r,
         "ubrmse": mean_of_cells(parts.levels.ubrmsd(MINIMUM_STEPS))[0],
         "bias": float(total.bias()),
@@ -232,4 +241,13 @@ def score_row(parts: Parts) -> dict[str, float]:
         "overpass_ubrmse": mean_of_cells(parts.overpass.ubrmsd(MINIMUM_OF_HOUR))[0],
         "n": int(total.n),
         "cells": scored_cells,
+    }
+    return row | {name: float(change) for name, change in hour_changes(row).items()}
+
+
+def hour_changes(row: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """Relative change of R and of ubRMSE from overpass hours to all hours, of numbers or draws; NaN where undefined."""
+    return {
+        name: relative_change(row[score], row[f"overpass_{score}"])
+        for name, score in (("all_hours_r", "temporal_r"), ("all_hours_ubrmse", "ubrmse"))
     }

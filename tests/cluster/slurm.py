@@ -1,0 +1,223 @@
+"""A SLURM of three nodes on this machine: the real daemons, started and stopped for the tests."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+TEMPLATE = Path(__file__).parent / "slurm.conf.in"
+NODES = ("n1", "n2", "n3")
+
+#: Where SLURM's commands look by themselves; the executor plugin takes SLURM_CONF out of the environment of jobs.
+FOLDER = Path("/etc/slurm")
+MUNGE_SOCKET = Path("/run/munge/munge.socket.2")
+
+#: Program to the Debian package that brings it.
+PROGRAMS = {
+    "slurmctld": "slurmctld",
+    "slurmd": "slurmd",
+    "srun": "slurm-client",
+    "munged": "munge",
+}
+PACKAGES = "slurmctld slurmd slurm-client slurm-wlm-basic-plugins munge"
+
+
+def wait_until(condition: Callable[[], object], what: str, seconds: float = 30.0, pause: float = 0.2) -> None:
+    """Wait for a condition, and fail with what was waited for."""
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            raise AssertionError(f"waited {seconds:g} s in vain: {what}")
+        time.sleep(pause)
+
+
+def missing() -> str:
+    """Why SLURM cannot be started here; empty where it can."""
+    lacking = [name for name in PROGRAMS if _program(name) is None]
+    if lacking:
+        return f"{', '.join(lacking)} not found (on Debian: apt-get install {PACKAGES})"
+    if os.geteuid() != 0:
+        return "slurmctld and slurmd need to be started by root"
+    configured = FOLDER / "slurm.conf"
+    if configured.exists() and not _made_here(configured):
+        return f"{configured} belongs to a SLURM of this machine, which is left alone"
+    return ""
+
+
+def _made_here(path: Path) -> bool:
+    return path.read_text().startswith(TEMPLATE.read_text().splitlines()[0])
+
+
+def _program(name: str) -> str | None:
+    return shutil.which(name, path=os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"]))
+
+
+def _free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return one.getsockname()[1]
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job as ``squeue`` shows it.
+
+    Attributes
+    ----------
+    number : int
+    state, node, partition, memory : str
+    what : str
+        Rule and wildcards, or group and rules, as the executor plugin writes them.
+    """
+
+    number: int
+    state: str
+    node: str
+    partition: str
+    memory: str
+    what: str
+
+
+class Slurm:
+    """The daemons: one slurmctld, a slurmd for each node, and munged where none runs."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.daemons: dict[str, subprocess.Popen] = {}
+
+    # Daemons ---------------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Start everything and wait until all nodes are idle."""
+        for name in ("state", *(f"spool/{node}" for node in NODES)):
+            (self.folder / name).mkdir(parents=True)
+        ports = {f"@PORT{number}@": str(_free_port()) for number in (1, 2, 3)} | {"@PORT@": str(_free_port())}
+        text = TEMPLATE.read_text().replace("@FOLDER@", str(self.folder)).replace("@HOST@", socket.gethostname())
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**20
+        for mark, value in {**ports, "@MEMORY@": str(int(0.9 * memory))}.items():
+            text = text.replace(mark, value)
+        FOLDER.mkdir(exist_ok=True)
+        (FOLDER / "slurm.conf").write_text(text)
+        # Three files that stand for GPUs: SLURM hands them out one by one, whatever they are.
+        gpus = [f"NodeName=n1 Name=gpu File=/dev/{file}" for file in ("null", "zero", "full")]
+        (FOLDER / "gres.conf").write_text("\n".join([text.splitlines()[0], *gpus, ""]))
+        self._start_munge()
+        self._start("slurmctld", "-D")
+        for node in NODES:
+            self.start_node(node)
+        wait_until(lambda: self.nodes() == dict.fromkeys(NODES, "idle"), "three idle nodes")
+
+    def stop(self) -> None:
+        """End all jobs and daemons, and take the configuration away."""
+        with contextlib.suppress(Exception):
+            subprocess.run(["scancel", "--user=root"], timeout=20, check=False)
+            wait_until(lambda: not self.squeue("%i", "--states=running,completing"), "no job", 20)
+        for name in reversed(list(self.daemons)):
+            self._end(name)
+        for name in ("slurm.conf", "gres.conf"):
+            if _made_here(FOLDER / name):
+                (FOLDER / name).unlink()
+
+    def _start_munge(self) -> None:
+        if MUNGE_SOCKET.exists() and subprocess.run(["munge", "-n"], capture_output=True, check=False).returncode == 0:
+            return
+        MUNGE_SOCKET.parent.mkdir(exist_ok=True)
+        shutil.chown(MUNGE_SOCKET.parent, "munge", "munge")
+        self._start("munged", "--foreground", "--force", user="munge")
+        wait_until(lambda: MUNGE_SOCKET.exists(), "munged")
+
+    def start_node(self, node: str) -> None:
+        """Start the daemon of one node."""
+        self._start("slurmd", "-D", "-N", node, name=node)
+
+    def _start(self, program: str, *arguments: str, name: str | None = None, user: str | None = None) -> None:
+        name = name or program
+        with open(self.folder / f"{name}.out", "a") as log:
+            self.daemons[name] = subprocess.Popen(
+                [_program(program), *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                user=user,
+                start_new_session=True,
+            )
+
+    def _end(self, name: str) -> None:
+        daemon = self.daemons.pop(name)
+        daemon.terminate()
+        try:
+            daemon.wait(10)
+        except subprocess.TimeoutExpired:
+            daemon.kill()
+            daemon.wait()
+
+    # What it says ----------------------------------------------------------------------------------------------------
+
+    def scontrol(self, *arguments: str) -> str:
+        return subprocess.run(["scontrol", *arguments], capture_output=True, text=True, timeout=30, check=True).stdout
+
+    def squeue(self, form: str, *arguments: str) -> list[str]:
+        """Lines of ``squeue``, all states unless the arguments say otherwise."""
+        states = [] if any(word.startswith("--states") for word in arguments) else ["--states=all"]
+        done = subprocess.run(
+            ["squeue", "--noheader", f"--format={form}", *states, *arguments],
+            capture_output=True, text=True, timeout=30, check=True,
+        )  # fmt: skip
+        return done.stdout.split("\n")[:-1]
+
+    def nodes(self) -> dict[str, str]:
+        """Node to state."""
+        done = subprocess.run(
+            ["sinfo", "--noheader", "--Node", "--format=%N %T"], capture_output=True, text=True, timeout=30, check=False
+        )
+        return dict(line.split() for line in done.stdout.splitlines())
+
+    # Jobs ------------------------------------------------------------------------------------------------------------
+
+    def jobs(self, folder: Path) -> list[Job]:
+        """All jobs that worked in a folder, oldest first."""
+        found = []
+        for line in self.squeue("%A|%T|%N|%P|%m|%k|%Z"):
+            number, state, node, partition, memory, what, place = line.split("|", 6)
+            if Path(place) == folder:
+                found.append(Job(int(number), state, node, partition, memory, what.removeprefix("rule_")))
+        return sorted(found, key=lambda job: job.number)
+
+    def restarts(self, job: Job) -> int:
+        """How often SLURM put a job back into the queue."""
+        return int(re.search(r"Restarts=(\d+)", self.scontrol("show", "job", str(job.number))).group(1))
+
+    def kill_node(self, node: str) -> None:
+        """A node that goes down: its daemon and everything that runs on it are gone, and it is said to be down."""
+        daemon = self.daemons.pop(node)
+        daemon.kill()
+        daemon.wait()
+        mine = {str(job.number) for job in self.jobs_on(node)}
+        for process in psutil.process_iter(["cmdline"]):
+            command = " ".join(process.info["cmdline"] or [])
+            if any(command.startswith(f"slurmstepd: [{number}.") for number in mine):
+                for one in [*process.children(recursive=True), process]:
+                    with contextlib.suppress(psutil.NoSuchProcess):
+                        one.kill()
+        self.scontrol("update", f"nodename={node}", "state=down", "reason=test")
+
+    def jobs_on(self, node: str) -> list[Job]:
+        """The jobs at work on a node."""
+        lines = self.squeue("%A|%T|%N|%P|%m|%k", "--states=running", f"--nodelist={node}")
+        return [Job(int(number), *rest) for number, *rest in (line.split("|", 5) for line in lines)]
+
+    def revive_node(self, node: str) -> None:
+        """The node is back."""
+        self.start_node(node)
+        self.scontrol("update", f"nodename={node}", "state=resume")
+        wait_until(lambda: self.nodes()[node] in ("idle", "mixed"), f"node {node}")
