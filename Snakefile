@@ -3,8 +3,6 @@
 #     snakemake --cores 8                                      the run of config/config.yaml
 #     snakemake --cores 8 --configfile my_run.yaml             with keys of its own on top
 #     snakemake -n                                             the plan; needs neither data nor accounts
-#     snakemake --cores 4 fetch                                only fetch the raw files (source: fetch)
-#     snakemake --cores 8 compare_models                       all nets beside each other (source: twin)
 
 import os
 import re

@@ -64,7 +64,7 @@ def line_of(package: str) -> str:
 
 def test_every_rule_names_an_environment_that_is_there():
     assert set().union(*NAMED.values()) == set(ENVIRONMENTS)
-    assert {"fetch", "geo", "torch_cpu", "torch_cuda", "analysis"} <= set(ENVIRONMENTS)
+    assert {"fetch", "geo", "torch_cpu", "torch_cuda", "validation", "analysis"} <= set(ENVIRONMENTS)
 
 
 @pytest.mark.parametrize("rule", NAMED)
@@ -90,7 +90,8 @@ def test_an_environment_has_no_package_that_none_of_its_rules_imports(name):
 
 
 def test_torch_is_only_where_the_net_or_its_samples_are():
-    assert {name for name, one in ENVIRONMENTS.items() if "pytorch" in one.listed} == {"torch_cpu", "torch_cuda"}
+    with_torch = {name for name, one in ENVIRONMENTS.items() if "pytorch" in one.listed}
+    assert with_torch == {"torch_cpu", "torch_cuda", "validation"}
 
 
 @pytest.mark.parametrize("name", ENVIRONMENTS)
@@ -244,7 +245,7 @@ def lacking_in(folder: Path, packages: set[str], modules: set[str]) -> dict[str,
     return json.loads(done.stdout)
 
 
-@pytest.mark.parametrize("name", ["fetch", "geo", "torch_cpu", "analysis"])
+@pytest.mark.parametrize("name", ["fetch", "geo", "torch_cpu", "validation", "analysis"])
 def test_what_an_environment_lists_is_enough_to_import_everything(name, tmp_path):
     """With the packages of this interpreter in conda's place; xesmf and esmpy are not on the index that pip has."""
     rules = [rule for rule, names in NAMED.items() if name in names]

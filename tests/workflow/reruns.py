@@ -33,9 +33,11 @@ STAGES += ["verify", "validate", "report", "compare", "explain"]
 
 #: The runs that changes are planned on: the tiny run with all that can be asked for, and the same with other sources.
 COMPARE = {"models": ["pscnet"], "literature": False, "ensembles": [], "seeds": 1}
+THIRD = {"path": "third.nc", "name": "third", "made_of": ["ASCAT"]}
+FURTHER = {"land_cover": "cover.tif", "third": [THIRD]}
 OVERLAYS = {
     "twin": {"run": "tiny", "compare": COMPARE},
-    "archive": {"run": "shelf", "source": "archive", "archive": "raw", "stations": "raw/ismn"},
+    "archive": {"run": "shelf", "source": "archive", "archive": "raw", "stations": "raw/ismn", "validation": FURTHER},
     "fetch": {"run": "fetched", "source": "fetch", "archive": "fetched", "terrain": "elevation.tif"},
 }
 ASKED_FOR = {"twin": ["all", "explain", "compare_models", "build/tiny/verify/twin.json"]}
@@ -65,7 +67,10 @@ VALUES: dict[str, Any] = {
     "predictors": ["swvl1", "stl1", "tp", "sd", "t2m"],
     "terrain": "elevation.tif",
     "terrain_sha256": None,  # with an address only
-    "stations": "raw",
+    "stations": "moved/ismn",
+    "samples.withheld": [{"lat": [32.3, 32.8], "lon": [91.3, 91.8]}],
+    "validation.land_cover": "cover2.tif",
+    "validation.third": [THIRD | {"hours": 6.0}],
     "samples.window_days": 6.0,
     "model.name": "mlp",
     "model.dress": None,  # a comparison wants its own
@@ -87,7 +92,11 @@ VALUES: dict[str, Any] = {
 }
 
 #: Runs on which a key is changed, where it is not the twin's.
-BASES = {"archive": "archive", "terrain": "archive", "stations": "archive", "grids": "archive", "fetch": "fetch"}
+BASES = {
+    **dict.fromkeys(("archive", "terrain", "stations", "grids"), "archive"),
+    **dict.fromkeys(("validation.land_cover", "validation.third", "validation.stations"), "archive"),
+    "fetch": "fetch",
+}
 
 #: Raw files and what becomes of them: run, words, file, what happens.
 RAW = [
@@ -98,6 +107,11 @@ RAW = [
     ("archive", "the elevation file touched", "raw/**/*.tif", "touch"),
     ("archive", "a SMAP granule touched", "raw/**/SMAP_L3_SM_P_20160714*.h5", "touch"),
     ("archive", "an ERA5-Land file touched", "raw/**/era5_land_2016_07.zip", "touch"),
+    ("archive", "the raster of land cover changed", "cover.tif", "byte"),
+    ("archive", "the raster of land cover touched", "cover.tif", "touch"),
+    ("archive", "a third product changed", "third.nc", "byte"),
+    ("archive", "a third product touched", "third.nc", "touch"),
+    ("archive", "a station's file changed", "raw/ismn/**/*.stm", "byte"),
     ("archive", "a station's file removed", "raw/ismn/**/*.stm", "delete"),
     ("archive", "a station's file touched", "raw/ismn/**/*.stm", "touch"),
     ("fetch", "a fetched SMAP file lost", "fetched/smap/2016-07.raw", "delete"),
@@ -150,7 +164,7 @@ def keys() -> dict[str, tuple[Any, Any]]:
             value = getattr(values, name, None)
             if inner is None or get_origin(info.annotation) is not None:
                 found[f"{prefix}{name}"] = (info.annotation, value)
-            if inner is not None:
+            if inner is not None and not isinstance(value, list):  # a list of sections is changed as a whole
                 walk(inner, f"{prefix}{name}.", value)
 
     walk(config.Config, "", tiny)
@@ -195,7 +209,8 @@ def key_changes() -> list[Change]:
         another = other(key, annotation, value)
         if another is not None:
             whole = another if key == "grids.fine.kind" else nested(key, another)
-            made.append(Change(f"key {key}", BASES.get(key.split(".")[0], "twin"), whole))
+            base = next((base for start, base in BASES.items() if f"{key}.".startswith(f"{start}.")), "twin")
+            made.append(Change(f"key {key}", base, whole))
     return made
 
 
@@ -281,7 +296,7 @@ def prepare(root: Path, finished: Path | None = None) -> None:
         subprocess.run(command, cwd=root, check=True, capture_output=True)
     for folder in ("raw", "moved"):
         shutil.copytree(root / "build" / "tiny" / "twin" / "raw", root / folder)
-    for name in ("elevation.tif", "polygon.geojson"):
+    for name in ("elevation.tif", "polygon.geojson", "cover.tif", "cover2.tif", "third.nc"):
         (root / name).write_text("{}")
 
 
@@ -408,7 +423,8 @@ A key is changed alone. `twin`, `archive` and `fetch` are the runs above.
 {keys}
 
 Not in the table: `run` (another run lies beside, and nothing of this one is touched), `source`, keys with one possible
-value, and those that do not change alone (`terrain_sha256`, `model.dress`, `grids.fine.spacing`).
+value, and those that do not change alone (`terrain_sha256`, `model.dress`, `grids.fine.spacing`). Keys of a list's
+entries, such as `samples.withheld.lat`, change as the list does.
 
 ## Raw files
 

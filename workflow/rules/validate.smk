@@ -22,7 +22,7 @@ rule validate_satellite:
     benchmark:
         "runtimes/validate_satellite/{run}.tsv"
     conda:
-        "../../envs/geo.yaml"
+        "../../envs/validation.yaml"
     threads: 1
     resources:
         mem_mb=PLAN.memory("validate_satellite"),
@@ -52,7 +52,7 @@ rule validate_sensors:
     benchmark:
         "runtimes/validate_sensors/{run}.tsv"
     conda:
-        "../../envs/analysis.yaml"
+        "../../envs/validation.yaml"
     threads: 1
     resources:
         mem_mb=PLAN.memory("validate_sensors"),
@@ -88,7 +88,7 @@ rule validate_stations:
     benchmark:
         "runtimes/validate_stations/{run}.tsv"
     conda:
-        "../../envs/analysis.yaml"
+        "../../envs/validation.yaml"
     threads: 1
     resources:
         mem_mb=PLAN.memory("validate_stations"),
@@ -122,7 +122,7 @@ rule validate_hours:
     benchmark:
         "runtimes/validate_hours/{run}.tsv"
     conda:
-        "../../envs/analysis.yaml"
+        "../../envs/validation.yaml"
     threads: 1
     resources:
         mem_mb=PLAN.memory("validate_hours"),
@@ -156,7 +156,7 @@ rule validate_dynamics:
     benchmark:
         "runtimes/validate_dynamics/{run}.tsv"
     conda:
-        "../../envs/analysis.yaml"
+        "../../envs/validation.yaml"
     threads: 1
     resources:
         mem_mb=PLAN.memory("validate_dynamics"),
@@ -191,7 +191,7 @@ rule validate_uncertainty:
     benchmark:
         "runtimes/validate_uncertainty/{run}.tsv"
     conda:
-        "../../envs/analysis.yaml"
+        "../../envs/validation.yaml"
     threads: 1
     resources:
         mem_mb=PLAN.memory("validate_uncertainty"),
@@ -227,7 +227,7 @@ rule validate_triple:
     benchmark:
         "runtimes/validate_triple/{run}.tsv"
     conda:
-        "../../envs/analysis.yaml"
+        "../../envs/validation.yaml"
     threads: 1
     resources:
         mem_mb=PLAN.memory("validate_triple"),
