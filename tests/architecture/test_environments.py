@@ -91,7 +91,7 @@ def test_an_environment_has_no_package_that_none_of_its_rules_imports(name):
 
 def test_torch_is_only_where_the_net_or_its_samples_are():
     with_torch = {name for name, one in ENVIRONMENTS.items() if "pytorch" in one.listed}
-    assert with_torch == {"torch_cpu", "torch_cuda", "validation"}
+    assert with_torch == {"torch_cpu", "torch_cuda"}
 
 
 @pytest.mark.parametrize("name", ENVIRONMENTS)
