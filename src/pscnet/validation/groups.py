@@ -24,6 +24,7 @@ _ENSEMBLE_SUFFIX = "_ensemble"
 #: Names that do not follow from replacing underscores.
 _SPOKEN = {
     PRODUCT: "PSCNet", "mlp": "per-pixel net", "unet": "U-Net", "lstm": "LSTM", "convlstm": "ConvLSTM", "tcn": "TCN",
+    "resnet": "residual CNN", "cnn3d": "3-D CNN",
 }  # fmt: skip
 
 
