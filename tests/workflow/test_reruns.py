@@ -58,7 +58,7 @@ def test_touched_files_rerun_nothing(tiny_run):
 @pytest.mark.parametrize(
     ("module", "expected"),
     {
-        "src/pscnet/report/figures.py": {"report_figures": 1, "report_page": 1},
+        "src/pscnet/report/figures.py": {"report_figures": 1, "report_validation": 1, "report_page": 1},
         "src/pscnet/report/views.py": {"report_page": 1},
         "src/pscnet/report/coverage_figures.py": {"report_figures": 1, "report_page": 1},
         "src/pscnet/report/validation_figures.py": {"report_validation": 1, "report_page": 1},
