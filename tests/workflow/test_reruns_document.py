@@ -65,7 +65,7 @@ def jobs_after(result, change: str) -> dict[str, int]:
 
 def test_what_the_project_promises(result):
     """A plot option does not retrain, a split does not fetch, a month does not train, a date reruns nothing."""
-    assert jobs_after(result, "key report.colormap") == {"report_page": 1}
+    assert jobs_after(result, "key report.colormap") == {"report_figures": 1, "report_quicklook": 3, "report_page": 1}
     for key in ("split", "training.epochs", "model.width", "downscale.tile", "samples.causal"):
         assert not [rule for rule in jobs_after(result, f"key {key}") if rule.startswith(("twin", "regrid"))], key
     assert "train_model" not in jobs_after(result, "key period.end")
