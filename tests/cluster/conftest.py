@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.slurm import Job, Slurm, missing, wait_until
+from tests.cluster.slurm import ForeignError, Job, Slurm, missing, wait_until
 from tests.conftest import Workspace
 
 #: The project's profile, and what belongs to this cluster: no accounts, no accounting, and seconds instead of minutes.
@@ -33,7 +33,10 @@ def slurm(tmp_path_factory):
         pytest.skip(f"no SLURM: {reason}")
     cluster = Slurm(tmp_path_factory.mktemp("slurm"))
     try:
-        cluster.start()
+        try:
+            cluster.start()
+        except ForeignError as error:
+            pytest.skip(f"no SLURM: {error}")
         yield cluster
     finally:
         cluster.stop()

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import re
+import secrets
 import shutil
 import socket
 import subprocess
@@ -16,15 +16,15 @@ from pathlib import Path
 
 import psutil
 
+from tests.cluster import machine
+
 TEMPLATE = Path(__file__).parent / "slurm.conf.in"
 NODES = ("n1", "n2", "n3")
 
-#: Where SLURM's commands look by themselves; the executor plugin takes SLURM_CONF out of the environment of jobs.
-FOLDER = Path("/etc/slurm")
 MUNGE_SOCKET = Path("/run/munge/munge.socket.2")
 
-#: Held by the one test session of this machine whose SLURM is there, and how long another one waits for it [s].
-ONE_AT_A_TIME, PATIENCE = Path("/run/lock/pscnet-slurm"), 1800.0
+#: How long a session waits for its turn while another one's SLURM is there [s].
+PATIENCE = 1800.0
 
 #: Program to the Debian package that brings it.
 PROGRAMS = {
@@ -52,14 +52,7 @@ def missing() -> str:
         return f"{', '.join(lacking)} not found (on Debian: apt-get install {PACKAGES})"
     if os.geteuid() != 0:
         return "slurmctld and slurmd need to be started by root"
-    configured = FOLDER / "slurm.conf"
-    if configured.exists() and not _made_here(configured):
-        return f"{configured} belongs to a SLURM of this machine, which is left alone"
     return ""
-
-
-def _made_here(path: Path) -> bool:
-    return path.read_text().startswith(TEMPLATE.read_text().splitlines()[0])
 
 
 def _program(name: str) -> str | None:
@@ -92,31 +85,52 @@ class Job:
     what: str
 
 
+class ForeignError(RuntimeError):
+    """Another SLURM is on this machine."""
+
+
 class Slurm:
-    """The daemons: one slurmctld, a slurmd for each node, and munged where none runs."""
+    """The daemons: one slurmctld, a slurmd for each node, and munged where none runs.
+
+    Attributes
+    ----------
+    name : str
+        Of the cluster, in the environment of its jobs, and of no other one.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.name = f"pscnet{secrets.token_hex(4)}"
         self.daemons: dict[str, subprocess.Popen] = {}
-        self.turn = open(ONE_AT_A_TIME, "w")  # noqa: SIM115 (held as long as the daemons live)
+        self.turn = machine.Turn()
+        self._began = False
 
     # Daemons ---------------------------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Start everything and wait until all nodes are idle; before, until no other session's SLURM is there."""
-        wait_until(self._is_my_turn, "the SLURM of another test session to end", PATIENCE, 1.0)
+        """Start everything and wait until all nodes are idle; before, until no other session's SLURM is there.
+
+        Raises
+        ------
+        ForeignError
+            Where another SLURM is on this machine; nothing of it has been touched.
+        """
+        wait_until(self.turn.take, "the SLURM of another test session to end", PATIENCE, 1.0)
+        if found := machine.foreign(self.turn):
+            raise ForeignError(found)
+        self._began = True
+        self.turn.clear()
         for name in ("state", *(f"spool/{node}" for node in NODES)):
             (self.folder / name).mkdir(parents=True)
-        ports = {f"@PORT{number}@": str(_free_port()) for number in (1, 2, 3)} | {"@PORT@": str(_free_port())}
-        text = TEMPLATE.read_text().replace("@FOLDER@", str(self.folder)).replace("@HOST@", socket.gethostname())
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**20
-        for mark, value in {**ports, "@MEMORY@": str(int(0.9 * memory))}.items():
-            text = text.replace(mark, value)
-        FOLDER.mkdir(exist_ok=True)
-        (FOLDER / "slurm.conf").write_text(text)
+        values = {"NAME": self.name, "FOLDER": self.folder, "HOST": socket.gethostname(), "MEMORY": int(0.9 * memory)}
+        text = TEMPLATE.read_text()
+        for mark, value in (values | {f"PORT{which}": _free_port() for which in ("", 1, 2, 3)}).items():
+            text = text.replace(f"@{mark}@", str(value))
+        machine.write("slurm.conf", text)
         # Three files that stand for GPUs: SLURM hands them out one by one, whatever they are.
-        gpus = [f"NodeName=n1 Name=gpu File=/dev/{file}" for file in ("null", "zero", "full")]
-        (FOLDER / "gres.conf").write_text("\n".join([text.splitlines()[0], *gpus, ""]))
+        gpus = [f"NodeName=n1 Name=gpu File=/dev/{file}\n" for file in ("null", "zero", "full")]
+        machine.write("gres.conf", "".join(gpus))
         self._start_munge()
         self._start("slurmctld", "-D")
         for node in NODES:
@@ -124,35 +138,30 @@ class Slurm:
         wait_until(lambda: self.nodes() == dict.fromkeys(NODES, "idle"), "three idle nodes")
 
     def stop(self) -> None:
-        """End all jobs and daemons, and take the configuration away."""
-        with contextlib.suppress(Exception):
-            subprocess.run(["scancel", "--user=root"], timeout=20, check=False)
-            wait_until(lambda: not self.squeue("%i", "--states=running,completing"), "no job", 20)
-        for name in reversed(list(self.daemons)):
-            self._end(name)
-        self._end_leftovers()
-        for name in ("slurm.conf", "gres.conf"):
-            if (FOLDER / name).exists() and _made_here(FOLDER / name):
-                (FOLDER / name).unlink()
+        """End all jobs and daemons, and take the configuration away; of another SLURM, nothing."""
+        if self._began:
+            with contextlib.suppress(Exception):
+                subprocess.run(["scancel", "--user=root"], timeout=20, check=False)
+                wait_until(lambda: not self.squeue("%i", "--states=running,completing"), "no job", 20)
+            for name in reversed(list(self.daemons)):
+                self._end(name)
+            self._end_leftovers()
+            self.turn.clear()
+            machine.take_away()
         self.turn.close()
-
-    def _is_my_turn(self) -> bool:
-        try:
-            fcntl.flock(self.turn, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        return True
 
     def _end_leftovers(self) -> None:
         """End what a job left: without control groups SLURM loses sight of a process whose parent is gone."""
         for process in psutil.process_iter():
             with contextlib.suppress(psutil.Error):
-                if process.environ().get("SLURM_CLUSTER_NAME") == "pscnet":
+                if process.environ().get("SLURM_CLUSTER_NAME") == self.name:
                     process.kill()
 
     def _start_munge(self) -> None:
-        if MUNGE_SOCKET.exists() and subprocess.run(["munge", "-n"], capture_output=True, check=False).returncode == 0:
+        if subprocess.run(["munge", "-n"], capture_output=True, check=False).returncode == 0:
             return
+        if running := [process.pid for process in psutil.process_iter(["name"]) if process.info["name"] == "munged"]:
+            raise ForeignError(f"munged (process {running[0]}) of this machine does not answer, and is left alone")
         MUNGE_SOCKET.parent.mkdir(exist_ok=True)
         shutil.chown(MUNGE_SOCKET.parent, "munge", "munge")
         self._start("munged", "--foreground", "--force", user="munge")
@@ -173,6 +182,7 @@ class Slurm:
                 user=user,
                 start_new_session=True,
             )
+        self.turn.enter(self.daemons[name].pid)
 
     def _end(self, name: str) -> None:
         daemon = self.daemons.pop(name)
