@@ -3,6 +3,8 @@
 Records of several runs, of different sizes at best, give better numbers:
 
     python -m pscnet.demands runtimes --configfile config/demo.yaml --configfile my_run.yaml
+
+With ``--also FILE`` the table says, too, what the same rules ask for in a run that has not been made.
 """
 
 from __future__ import annotations
@@ -11,7 +13,8 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from pscnet.demands import DEMANDS, Demand
+from pscnet.config import Config
+from pscnet.demands import DEMANDS, Demand, Demands
 from pscnet.demands.records import Line, read_records, suggest, table
 from pscnet.doctor import setting
 
@@ -33,34 +36,53 @@ def main(arguments: Sequence[str] | None = None) -> int:
         metavar="FILE",
         help="of one run, as given to snakemake; repeated for more",
     )
+    parser.add_argument(
+        "--also", nargs="+", metavar="FILE", help="configuration of a run to come: what its rules ask for is shown too"
+    )
     given = parser.parse_args(arguments)
-    configs = {}
-    for overlays in given.configfile or [[]]:
+    configs: dict[str, Config] = {}
+    also = None
+    for overlays in [*(given.configfile or [[]]), *([given.also] if given.also else [])]:
         config, finding = setting.read(overlays)
         if config is None:
             print(finding.line())
             return 1
-        configs[config.run] = config
+        if overlays is given.also:
+            also = config
+        else:
+            configs[config.run] = config
     records = read_records(given.folders, configs)
     if not records:
         print(f"No records of {', '.join(configs)} below {', '.join(given.folders)}: name the run's --configfile.")
         return 1
-    print("\n".join(shown(table(records, configs))))
+    print("\n".join(shown(table(records, configs), also)))
     print("\nSuggested for DEMANDS in src/pscnet/demands/__init__.py:\n")
     for rule, demand in suggest(records, configs).items():
         print(f"    {entry(rule, demand)}{'' if DEMANDS.get(rule) == demand else '  # changed'}")
     return 0
 
 
-def shown(lines: Sequence[Line]) -> list[str]:
-    """The table in Markdown."""
-    rows = ["| rule | run | jobs | median [s] | longest [s] | memory [MB] | asked [MB] | asked [min] |"]
-    rows.append("|---|---|---|---|---|---|---|---|")
+def shown(lines: Sequence[Line], also: Config | None = None) -> list[str]:
+    """The table in Markdown; with what another run's rules ask for at the first attempt where one is given."""
+    titles = ["rule", "run", "jobs", "median [s]", "longest [s]", "memory [MB]", "asked [MB]", "asked [min]"]
+    if also is not None:
+        titles += [f"{also.run} [MB]", f"{also.run} [min]"]
+    rows = [f"| {' | '.join(titles)} |", "|---" * len(titles) + "|"]
     for line in lines:
-        asked = ["-" if value is None else str(value) for value in (line.asked_mb, line.asked_minutes)]
-        numbers = [f"{line.seconds:.1f}", f"{line.longest:.1f}", f"{line.mb:.0f}", *asked]
+        asked = [line.asked_mb, line.asked_minutes]
+        if also is not None:
+            asked += [_asked(also, line.rule, "memory"), _asked(also, line.rule, "minutes")]
+        numbers = [f"{line.seconds:.1f}", f"{line.longest:.1f}", f"{line.mb:.0f}"]
+        numbers += ["-" if value is None else str(value) for value in asked]
         rows.append(f"| {line.rule} | {line.run} | {line.jobs} | {' | '.join(numbers)} |")
     return rows
+
+
+def _asked(config: Config, rule: str, what: str) -> int | None:
+    known = DEMANDS.get(rule)
+    if known is None or (what == "minutes" and known.seconds is None):
+        return None
+    return getattr(Demands(config), what)(rule)({}, 1)
 
 
 def entry(rule: str, demand: Demand) -> str:

@@ -177,12 +177,12 @@ def test_a_month_of_the_plateau_gets_what_its_benchmark_took():
     assert 2110 * 1e6 / 2**20 < asked < 6000
 
 
-def test_the_table_in_the_docs_is_this_one():
-    demo = [line for line in lines() if line.run == "demo"]
-    text = (REPOSITORY / "docs" / "cluster.md").read_text()
-    rows = [row.replace("| demo ", "").replace("| run ", "") for row in shown(demo)]
-    missing = [row for row in rows[2:] if row not in text]
-    assert missing == []
+def test_the_table_in_the_readme_is_this_one():
+    """Rows of the demo, and what a Plateau asks for; made with --also config/config.yaml."""
+    plateau = setting.read([], REPOSITORY / "config" / "config.yaml")[0]
+    rows = shown([line for line in lines() if line.run == "demo"], plateau)
+    text = (REPOSITORY / "README.md").read_text()
+    assert "\n".join(rows) + "\n" in text, "\n".join(rows)
 
 
 # The script -----------------------------------------------------------------------------------------------------------
@@ -232,6 +232,12 @@ def test_the_script_prints_table_and_entries(tmp_path, capsys, monkeypatch):
     printed = capsys.readouterr().out
     assert "| train_model | demo | 1 | 55.2 | 55.2 | 582 |" in printed
     assert '"train_model": Demand("predictors, part", ' in printed
+    assert main([str(tmp_path), "--configfile", "config/demo.yaml", "--also", "config/config.yaml"]) == 0
+    printed = capsys.readouterr().out
+    asked = Demands(setting.read([], REPOSITORY / "config" / "config.yaml")[0])
+    more = f"{asked.memory('train_model')({}, 1)} | {asked.minutes('train_model')({}, 1)}"
+    assert "| tibetan_plateau [MB] | tibetan_plateau [min] |" in printed
+    assert re.search(rf"\| train_model \| demo \| 1 \| .* \| {re.escape(more)} \|\n", printed)
     assert main([str(tmp_path), "--configfile", "config/demo_fetch.yaml"]) == 1
     assert "No records of demo_fetch" in capsys.readouterr().out
 
