@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 #: The nets by the names of the configuration, each with its name for people.
@@ -52,12 +53,15 @@ class Variant:
     title : str
         For people.
     model, training, samples : dict of key to value
+    base : str
+        Of a part variant: what it differs from in one thing.
     """
 
     title: str
     model: Mapping[str, Any] = field(default_factory=dict)
     training: Mapping[str, Any] = field(default_factory=dict)
     samples: Mapping[str, Any] = field(default_factory=dict)
+    base: str = "pscnet"
 
 
 def net_variants(names: Sequence[str]) -> dict[str, Variant]:
@@ -75,6 +79,9 @@ def net_variants(names: Sequence[str]) -> dict[str, Variant]:
 def part_variants(bands: Sequence[str]) -> dict[str, Variant]:
     """PSCNet with one thing changed: the rows of the ablation table.
 
+    What cannot be changed alone (the kriged innovation reads the attention's window, and would stand in for retrievals
+    of another form) is changed in PSCNet without kriged innovation, which is then its ``base``.
+
     Parameters
     ----------
     bands : names of MFTF's bands
@@ -82,6 +89,10 @@ def part_variants(bands: Sequence[str]) -> dict[str, Variant]:
 
     def pscnet(title: str, **model: Any) -> Variant:
         return Variant(title, {"name": "pscnet"} | model)
+
+    def unkriged(title: str, samples: Mapping[str, Any] = MappingProxyType({}), **model: Any) -> Variant:
+        changes = {"name": "pscnet", "kriged": False} | model
+        return Variant(f"{title} and no kriged innovation", changes, samples=samples, base="pscnet_without_kriged")
 
     made = {
         "without_gates": pscnet("MFTF: without gates", gates=False),
@@ -94,8 +105,8 @@ def part_variants(bands: Sequence[str]) -> dict[str, Variant]:
             if name not in NOT_SEEN
         },
         "without_kriged": pscnet("SMAP: without kriged innovation", kriged=False),
-        "innovations_only": pscnet("SMAP: innovations by fixed kernels", kriged=False, retrievals="innovations"),
-        "smoothed_only": pscnet("SMAP: smoothed retrievals", kriged=False, retrievals="smoothed"),
+        "innovations_only": unkriged("SMAP: innovations by fixed kernels", retrievals="innovations"),
+        "smoothed_only": unkriged("SMAP: smoothed retrievals", retrievals="smoothed"),
         "kriged_only": pscnet("SMAP: kriged innovation alone", retrievals="none"),
         "without_smap": pscnet("SMAP: none", kriged=False, retrievals="none"),
         "without_skip": pscnet("without the background's skip", skip=False),
@@ -111,9 +122,13 @@ def part_variants(bands: Sequence[str]) -> dict[str, Variant]:
         "loss_joint": Variant("loss: joint likelihood", {"name": "pscnet"}, {"loss": "joint"}),
         "loss_huber": Variant("loss: Huber", {"name": "pscnet"}, {"loss": "huber"}),
         "sampling_plain": Variant("sampling: every overpass once", {"name": "pscnet"}, {"sampling": "plain"}),
-        "window_3_days": Variant(
-            "window: 3 days, without kriged innovation", {"name": "pscnet", "kriged": False}, {}, {"window_days": 3.0}
-        ),
+        "window_3_days": unkriged("window: 3 days", {"window_days": 3.0}),
         "causal": Variant("past retrievals alone", {"name": "pscnet"}, {}, {"causal": True}),
     }
     return {f"pscnet_{name}": variant for name, variant in made.items()}
+
+
+def part_of(name: str) -> Variant | None:
+    """The part variant of that name; None where there is none. A band is known by the naming rule alone."""
+    band = name.removeprefix("pscnet_without_band_")
+    return part_variants([] if band == name else [band.replace("_", ".")]).get(name)

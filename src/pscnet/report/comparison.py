@@ -14,7 +14,8 @@ from typing import Any
 from pscnet.report.tables import number
 from pscnet.sources.atomic import replacing
 from pscnet.validation import OPTIMAL, PRODUCT
-from pscnet.validation.groups import ABLATION, GROUPS, OURS, Entry, entries_of
+from pscnet.validation.comparison_targets import together
+from pscnet.validation.groups import ABLATION, GROUPS, OURS, Entry, entries_of, entry_of
 
 #: Columns of the main table: score, heading and decimals.
 _COLUMNS = (
@@ -148,19 +149,22 @@ def ablation_table(
 ) -> Table:
     """What each part brings: the net without it minus the full net, worst loss first.
 
-    "Within noise" is said where the interval of ubRMSE from blocks and seeds holds 0.
+    A part that cannot be taken out of the full net alone is compared with the net that it was taken out of
+    (``Entry.base``). "Within noise" is said where the interval of ubRMSE from blocks and seeds holds 0.
     """
     methods = comparison["methods"]
     known = entries_of(methods, entries)
     members = [name for name in methods if known[name].group == ABLATION and full in methods[name]["differences"]]
     rows = []
     for name in _by_ubrmse(members, methods):
-        cells = [_difference(methods[name], full, key, digits, seeds=True) for key, _, digits in _DIFFERENCES]
-        rows.append([known[name].label, *cells, verdict(methods[name]["differences"][full]["relative_ubrmse"])])
+        base = known[name].base if known[name].base in methods[name]["differences"] else full
+        cells = [_difference(methods[name], base, key, digits) for key, _, digits in _DIFFERENCES]
+        label = known[name].label if base == full else f"{known[name].label} (to: {known[base].label})"
+        rows.append([label, *cells, verdict(methods[name]["differences"][base]["relative_ubrmse"])])
     headings = ["", *(heading for _, heading, _ in _DIFFERENCES), "without it"]
     note = (
-        f"Difference to {entries_of([full], entries)[full].label} in the mean of {_worlds(comparison)}; in brackets "
-        "the 95 % interval by blocks of days and seeds, paired by block."
+        f"Difference to {entries_of([full], entries)[full].label}, or to what is named, in the mean of "
+        f"{_worlds(comparison)}; in brackets the 95 % interval by blocks of days and seeds, paired by block."
     )
     return Table("ablation", "Ablations", note, headings, rows)
 
@@ -173,10 +177,14 @@ def verdict(difference: Mapping[str, Any]) -> str:
     return "within noise" if low <= 0.0 <= high else "worse" if low > 0.0 else "better"
 
 
-def targets_table(targets: Sequence[Mapping[str, Any]]) -> Table:
-    """Targets: value, wanted, and whether it was reached."""
+def targets_table(targets: Mapping[str, Sequence[Mapping[str, Any]]]) -> Table:
+    """Targets of PSCNet and of its ensemble, by their names: value, wanted, and whether it was reached."""
     words = {True: "reached", False: "**missed**", None: "undefined"}
-    rows = [[t["name"], number(t["value"], 3), t["wanted"].replace("-", "−"), words[t["reached"]]] for t in targets]
+    rows = []
+    for name, found in targets.items():
+        if len(targets) > 1:
+            rows.append([entry_of(name).label + ("" if together(name) else ", mean of single nets")])
+        rows += [[t["name"], number(t["value"], 3), t["wanted"].replace("-", "−"), words[t["reached"]]] for t in found]
     return Table("targets", "Targets", "", ["target", "value", "wanted", ""], rows)
 
 
@@ -198,7 +206,8 @@ def _note(comparison: Mapping[str, Any]) -> str:
         "R and ubRMSE [m³ m⁻³] in time, means over cells; beyond: R within 36 km cells beyond the smooth field, then "
         f"its lasting and its changing part. ± is the standard deviation over seeds (at most {seeds[-1]}); in brackets "
         f"the 95 % interval of the paired difference from {comparison['draws']} draws of blocks of "
-        f"{comparison['block_days']} days within each world (weather, not training)."
+        f"{comparison['block_days']} days within each world and of the scatter over seeds (of single trainings that of "
+        "the method compared with, or of those with several; where there is none, of blocks alone)."
     )
     return text + (" \\* scored on other samples than the first row compared with." if marked else "")
 
@@ -212,14 +221,15 @@ def _interval(score: Mapping[str, Any], digits: int) -> str:
     return " to ".join(number(_number(score.get(end)), digits) for end in ("low", "high"))
 
 
-def _difference(
-    method: Mapping[str, Any], other: str, key: str, digits: int | None, seeds: bool = False, itself: bool = False
-) -> str:
-    """A difference to ``other`` with its interval, a dash where there is none or it is the method itself."""
+def _difference(method: Mapping[str, Any], other: str, key: str, digits: int | None, itself: bool = False) -> str:
+    """A difference to ``other`` with its interval by blocks and seeds, or blocks alone where seeds are not known.
+
+    A dash where there is none or it is the method itself.
+    """
     found = method["differences"].get(other, {}).get(key)
     if itself or found is None or not math.isfinite(_number(found["mean"])):
         return "–"
-    ending = "_seeds" if seeds else ""
+    ending = "_seeds" if math.isfinite(_number(found["low_seeds"])) else ""
     low, high = (_signed(_number(found[f"{end}{ending}"]), digits) for end in ("low", "high"))
     unit = " %" if digits is None else ""
     return f"{_signed(_number(found['mean']), digits)}{unit} ({low} to {high})"

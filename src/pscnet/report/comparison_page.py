@@ -23,7 +23,7 @@ from pscnet.report.comparison import (
 )
 from pscnet.report.comparison_figures import write_comparison_figures
 from pscnet.sources.atomic import replacing
-from pscnet.validation.groups import Entry
+from pscnet.validation.groups import ABLATION, LITERATURE, OWN, Entry
 
 #: The page of a run: what stands around its tables.
 _PAGE = """# Comparison of models: {title}
@@ -49,15 +49,20 @@ def read_comparison(path: str | Path) -> tuple[dict[str, Any], dict[str, Entry]]
 
 
 def tables_of(document: dict[str, Any], entries: dict[str, Entry]) -> list[Table]:
-    """All tables of a comparison."""
+    """The tables that a comparison has something for: of methods, of PSCNet without its parts, or of both."""
     comparison = document["comparison"]
-    ours = "pscnet_ensemble" if "pscnet_ensemble" in document["targets"] else "pscnet"
-    return [
-        main_table(comparison, entries),
-        worlds_table(comparison, entries),
-        ablation_table(comparison, entries),
-        targets_table(document["targets"].get(ours, [])),
-    ]
+    tables = []
+    if compares_methods(entries):
+        methods, worlds = main_table(comparison, entries), worlds_table(comparison, entries)
+        tables += [methods, worlds, targets_table(document["targets"])]
+    if any(entry.group == ABLATION for entry in entries.values()):
+        tables.append(ablation_table(comparison, entries))
+    return tables
+
+
+def compares_methods(entries: dict[str, Entry]) -> bool:
+    """Whether a comparison has other learnt methods; one of the parts has references and PSCNet alone."""
+    return any(entry.group in (OWN, LITERATURE) for entry in entries.values())
 
 
 def write_comparison_page(comparison: str | Path, page: str | Path, csv: str | Path, figures: str | Path) -> None:
@@ -78,10 +83,15 @@ def write_comparison_page(comparison: str | Path, page: str | Path, csv: str | P
 
 
 def fill_document(comparison: str | Path, page: str | Path) -> None:
-    """Fill the tables of a document that is there, and renew the figures in ``figures/`` beside it."""
+    """Fill the tables of a document that is there, and renew the figures in ``figures/`` beside it.
+
+    The comparison of methods and that of the parts are two files of numbers for one document: each leaves the other's
+    tables as they are, and the figures are those of the methods.
+    """
     document, entries = read_comparison(comparison)
     write_markdown(page, tables_of(document, entries))
-    write_comparison_figures(Path(page).parent / "figures", document["comparison"], entries)
+    if compares_methods(entries):
+        write_comparison_figures(Path(page).parent / "figures", document["comparison"], entries)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pscnet.sources.atomic import replacing
+from pscnet.validation import OPTIMAL, PRODUCT
 from pscnet.validation.blocks import BlockMoments
 from pscnet.validation.comparison import compare
 from pscnet.validation.comparison_targets import comparison_targets
@@ -38,19 +39,18 @@ def compare_worlds(worlds: Files, output: str | Path, controls: Files | None = N
     names = list(worlds)
     common = [method for method in worlds[names[0]] if all(method in worlds[name] for name in names)]
     rows = {method: [worlds[name][method] for name in names] for method in common}
-    comparison = compare(rows, names)
     entries = {method: _entry(method, leaves) for method, leaves in rows.items()}
+    comparison = compare(rows, names, list(dict.fromkeys([PRODUCT, OPTIMAL, *(e.base for e in entries.values())])))
     checks = {
         name: compare({method: [paths] for method, paths in methods.items()}, [name])
         for name, methods in (controls or {}).items()
     }
-    ours = "pscnet_ensemble" if "pscnet_ensemble" in rows else "pscnet"
     document = {
         "comparison": comparison,
         "entries": {method: vars(entry) for method, entry in entries.items()},
         "targets": {
             name: comparison_targets(comparison, entries, checks, name)
-            for name in dict.fromkeys(["pscnet", ours])
+            for name in (PRODUCT, f"{PRODUCT}_ensemble")
             if name in rows
         },
         "controls": checks,
@@ -61,12 +61,13 @@ def compare_worlds(worlds: Files, output: str | Path, controls: Files | None = N
 
 
 def _entry(method: str, leaves: Sequence[Sequence[str | Path]]) -> Entry:
-    """The row of a method, with parameters and mean seconds of training from its files."""
+    """The row of a method: parameters and mean seconds of training from its files, an ensemble's those of all members."""
     found = [BlockMoments.attributes(path) for seeds in leaves for path in seeds]
-    seconds = [float(attrs["training_seconds"]) for attrs in found if "training_seconds" in attrs]
+    members = int(found[0].get("members", 1))
+    seconds = [float(attrs["training_seconds"]) * members for attrs in found if "training_seconds" in attrs]
     parameters = found[0].get("parameters")
     return entry_of(
         method,
-        None if parameters is None else int(parameters),
+        None if parameters is None else int(parameters) * members,
         sum(seconds) / len(seconds) if seconds else None,
     )

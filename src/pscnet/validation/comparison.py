@@ -4,7 +4,9 @@ What varies is kept apart:
 
 - **weather**: whole blocks of time are drawn with replacement within each world (Kunsch 1989, Annals of Statistics 17,
   1217), the same blocks for every method and seed of the world, so that an interval of a difference is paired;
-- **training**: the spread over seeds (standard deviation, ddof 1), and the standard error that it leaves in a mean;
+- **training**: the spread over seeds (standard deviation, ddof 1), and the standard error that it leaves in a mean. A
+  trained method of a single seed is no surer than others: it is taken to scatter as the method that it is compared with
+  does or, where that has a single seed too, as the mean of those with several;
 - **worlds** are not drawn: every number is a mean over these worlds, and stands beside that of each.
 """
 
@@ -73,7 +75,8 @@ class Interval:
 class _Method:
     """Scores of one method: of the whole test period by world and seed, and of the draws by world (mean of seeds).
 
-    ``filled`` is the number of blocks with pairs of each world.
+    ``filled`` is the number of blocks with pairs of each world; ``members`` that of the nets behind a seed's numbers, 0
+    of a method without training.
     """
 
     whole: list[list[dict[str, float]]]
@@ -81,6 +84,7 @@ class _Method:
     by_hour: dict[str, list[float]]
     starts: list[np.ndarray]
     filled: list[int]
+    members: int = 0
 
     def seeds(self, world: int, score: str) -> np.ndarray:
         return np.array([row.get(score, np.nan) for row in self.whole[world]])
@@ -127,7 +131,7 @@ def compare(
 
         - ``scores``: score to ``mean``, ``low``, ``high``, ``seed_spread``; ``worlds``: the same of each world;
         - ``differences``: method of ``against`` to the names of :data:`DIFFERENCES` to ``mean``, ``low``, ``high``
-          (by blocks), ``low_seeds``, ``high_seeds`` (by blocks and seeds);
+          (by blocks), ``low_seeds``, ``high_seeds`` (by blocks and seeds; NaN where no trained method has several);
         - ``seeds``, their number by world; ``by_hour``; ``reliability``, nominal to observed share;
         - ``samples``, relative to the first of ``against``: 1 where methods are scored on the same cells and steps.
 
@@ -154,13 +158,13 @@ def compare(
         "blocks": {name: len(next(iter(methods.values())).starts[world]) for world, name in enumerate(names)},
         "block_days": BLOCK_DAYS,
         "draws": draws,
-        "methods": {name: _summary(name, methods, references, names, seed) for name in methods},
+        "methods": {name: _summary(name, methods, references, names, seed, _scatter(methods)) for name in methods},
     }
 
 
 def _read(leaves: Sequence[Sequence[Leaf]], draws: int, seed: int, pool: Executor) -> _Method:
     """Score a method; files are read here, one after the other, while the pool draws (HDF5 knows no threads)."""
-    whole, drawn, hours, starts, filled = [], [], [], [], []
+    whole, drawn, hours, starts, filled, members = [], [], [], [], [], 0
     for world, seeds in enumerate(leaves):
         rows, running = [], []
         for leaf in seeds:
@@ -168,6 +172,7 @@ def _read(leaves: Sequence[Sequence[Leaf]], draws: int, seed: int, pool: Executo
             blocks = blocks.moments() if isinstance(blocks, BlockScores) else blocks
             running.append(pool.submit(draw_scores, blocks, draw_weights(blocks.size, draws, world, seed)))
             rows.append(scores_of(blocks))
+            members = int(blocks.attrs.get("members", 0))
             hours.append(blocks.by_hour)
         whole.append(rows)
         drawn.append(running)
@@ -178,7 +183,32 @@ def _read(leaves: Sequence[Sequence[Leaf]], draws: int, seed: int, pool: Executo
         parts = [future.result() for future in running]
         means.append({score: np.mean([part[score] for part in parts], axis=0) for score in parts[0]})
     by_hour = {score: np.mean([hour[score] for hour in hours], axis=0).tolist() for score in hours[0]}
-    return _Method(whole, means, by_hour, starts, filled)
+    return _Method(whole, means, by_hour, starts, filled, members)
+
+
+@dataclass
+class _Noise:
+    """Variance that training leaves in a score by world, of one net, and the degrees of freedom behind it."""
+
+    variances: np.ndarray
+    freedom: int
+
+
+def _noise(method: _Method, score: str) -> _Noise:
+    freedom = sum(len(rows) - 1 for rows in method.whole)
+    return _Noise(method.seed_variances(score), freedom)
+
+
+def _scatter(methods: Mapping[str, _Method]) -> dict[str, _Noise]:
+    """The mean over the trained methods with several seeds, by score of :data:`DIFFERENCES`; empty where none has."""
+    pooled = {}
+    for score, _ in DIFFERENCES.values():
+        noises = [_noise(method, score) for method in methods.values() if method.members]
+        known = [noise for noise in noises if np.isfinite(noise.variances).all()]
+        if known:
+            mean = np.mean([noise.variances for noise in known], axis=0)
+            pooled[score] = _Noise(mean, sum(noise.freedom for noise in known))
+    return pooled
 
 
 def _check_blocks(name: str, method: _Method, first: tuple[str, _Method], worlds: Sequence[str]) -> None:
@@ -191,7 +221,12 @@ def _check_blocks(name: str, method: _Method, first: tuple[str, _Method], worlds
 
 
 def _summary(
-    name: str, methods: Mapping[str, _Method], references: Sequence[str], worlds: Sequence[str], seed: int
+    name: str,
+    methods: Mapping[str, _Method],
+    references: Sequence[str],
+    worlds: Sequence[str],
+    seed: int,
+    scatter: Mapping[str, _Noise],
 ) -> dict[str, object]:
     method = methods[name]
     scores = [score for score in method.drawn[0] if all(score in drawn for drawn in method.drawn)]
@@ -203,7 +238,7 @@ def _summary(
         "worlds": {world: {s: asdict(_in_world(method, k, s)) for s in scores} for k, world in enumerate(worlds)},
         "differences": {
             other: {
-                key: _difference(method, methods[other], *kind, np.random.default_rng([seed, len(worlds)]))
+                key: _difference(method, methods[other], *kind, np.random.default_rng([seed, len(worlds)]), scatter)
                 for key, kind in DIFFERENCES.items()
             }
             for other in references
@@ -236,7 +271,12 @@ def _in_world(method: _Method, world: int, score: str) -> Interval:
 
 
 def _difference(
-    method: _Method, other: _Method, score: str, relative: bool, rng: np.random.Generator
+    method: _Method,
+    other: _Method,
+    score: str,
+    relative: bool,
+    rng: np.random.Generator,
+    scatter: Mapping[str, _Noise],
 ) -> dict[str, float]:
     """Mean over worlds of the difference in a score, paired draw by draw, without and with the noise of training."""
     ours, theirs = method.world_means(score), other.world_means(score)
@@ -250,11 +290,32 @@ def _difference(
     if method is other:
         return result
     variance, freedom = np.zeros(worlds), 0
-    for side, gain in ((method, np.ones(worlds)), (other, ours / theirs if relative else np.ones(worlds))):
-        counts = np.array([len(rows) for rows in side.whole])
-        variance += np.nan_to_num(side.seed_variances(score)) / counts * (gain / scale) ** 2
-        freedom += int((counts - 1).sum())
-    if freedom and np.isfinite(variance).all():
+    for side, opposite, gain in (
+        (method, other, np.ones(worlds)),
+        (other, method, ours / theirs if relative else np.ones(worlds)),
+    ):
+        found, degrees = _left_by_training(side, opposite, score, scatter)
+        variance += found * (gain / scale) ** 2
+        freedom = max(freedom, degrees)
+    if not np.isfinite(variance).all():
+        result["low_seeds"] = result["high_seeds"] = float("nan")
+    elif freedom:
         noise = np.sqrt(variance.sum()) / worlds * rng.standard_t(freedom, steps.size)
         result["low_seeds"], result["high_seeds"] = interval_of(value, steps + noise, blocks, worlds)
     return result
+
+
+def _left_by_training(
+    side: _Method, opposite: _Method, score: str, scatter: Mapping[str, _Noise]
+) -> tuple[np.ndarray, int]:
+    """Variance of a method's mean over seeds in each world, and its degrees of freedom; NaN where nothing tells it."""
+    counts = np.array([len(rows) for rows in side.whole])
+    own = _noise(side, score)
+    if np.isfinite(own.variances).all():
+        return own.variances / counts, own.freedom
+    if not side.members:
+        return np.zeros(counts.size), 0
+    theirs = _noise(opposite, score)
+    if not (opposite.members and np.isfinite(theirs.variances).all()):
+        theirs = scatter.get(score, _Noise(np.full(counts.size, np.nan), 0))
+    return theirs.variances / (counts * side.members), theirs.freedom

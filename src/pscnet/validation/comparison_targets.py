@@ -7,7 +7,7 @@ from math import isfinite, nan
 from typing import Any
 
 from pscnet.validation import INTERPOLATED, OPTIMAL, PRODUCT
-from pscnet.validation.groups import ABLATION, OURS, OWN, Entry, entries_of
+from pscnet.validation.groups import ABLATION, OURS, OWN, REFERENCE, Entry, entries_of
 from pscnet.validation.targets import target
 
 #: Gradient boosting's name among the methods.
@@ -46,14 +46,17 @@ def comparison_targets(
     """
     methods = comparison["methods"]
     groups = {name: entry.group for name, entry in entries_of(methods, entries).items()}
-    foreign = [name for name, group in groups.items() if group not in (OURS, ABLATION)]
+    alike = [name for name, group in groups.items() if group == REFERENCE or together(name) == together(ours)]
     learnt = min(
-        (name for name, group in groups.items() if group == OWN and together(name) == together(ours)),
+        (name for name in alike if groups[name] == OWN),
         key=lambda name: _finite(_score(methods, name, "ubrmse"), float("inf")),
         default="",
     )
     detail = "subpixel_r_beyond"
-    best = max((name for name in foreign), key=lambda name: _finite(_score(methods, name, detail), -1.0), default="")
+    rivals = [name for name in alike if groups[name] not in (OURS, ABLATION)]
+    best = max(rivals, key=lambda name: _finite(_score(methods, name, detail), -1.0), default="")
+    if together(ours) and f"{boosting}_ensemble" in methods:
+        boosting = f"{boosting}_ensemble"
     rows = [
         _relative(comparison, ours, INTERPOLATED, "interpolated SMAP", -0.15),
         _relative(comparison, ours, OPTIMAL, "optimal interpolation", -0.05),
@@ -63,7 +66,7 @@ def comparison_targets(
             _minus(methods, ours, best, detail), low=0.0,
         ),
         target(
-            "sub-pixel R beyond the smooth field, minus gradient boosting",
+            f"sub-pixel R beyond the smooth field, minus gradient boosting ({boosting})",
             _minus(methods, ours, boosting, detail), low=0.05,
         ),
         target(
@@ -97,10 +100,10 @@ def _controls(controls: Mapping[str, Mapping[str, Any]], ours: str) -> list[dict
     rows = []
     if "perfect" in controls:
         value = _score(controls["perfect"]["methods"], ours, "temporal_r")
-        rows.append(target("perfect control: temporal R", value, low=0.98))
+        rows.append(target("perfect control (a single net): temporal R", value, low=0.98))
     if "null" in controls:
         value = _minus(controls["null"]["methods"], ours, INTERPOLATED, "temporal_r")
-        rows.append(target("null control: temporal R, minus interpolated SMAP", value, low=-0.01))
+        rows.append(target("null control (a single net): temporal R, minus interpolated SMAP", value, low=-0.01))
     return rows
 
 

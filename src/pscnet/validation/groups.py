@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pscnet.validation import METHODS, PRODUCT
+from pscnet.variants import part_of
 
 REFERENCE, LITERATURE, OWN, OURS, ABLATION = "reference", "literature", "own", "pscnet", "ablation"
 
@@ -42,12 +43,15 @@ class Entry:
         Learnt numbers.
     seconds : float, optional
         Wall time of training [s], mean over seeds.
+    base : str
+        Of an ablation: the method that it is less a part of.
     """
 
     label: str
     group: str
     parameters: int | None = None
     seconds: float | None = None
+    base: str = PRODUCT
 
 
 def entry_of(name: str, parameters: int | None = None, seconds: float | None = None) -> Entry:
@@ -64,6 +68,8 @@ def entry_of(name: str, parameters: int | None = None, seconds: float | None = N
         group = LITERATURE
     else:
         group = ABLATION if name.startswith(f"{PRODUCT}_") else OWN
+    if group == ABLATION and (part := part_of(name)) is not None:
+        return Entry(part.title, group, parameters, seconds, part.base)
     label = _label(name.removesuffix(_LITERATURE_SUFFIX))
     # The same net wears both dresses: where groups are not drawn, the label has to tell them apart.
     return Entry(f"{label} (literature)" if group == LITERATURE else label, group, parameters, seconds)

@@ -22,6 +22,7 @@ from pscnet.report.comparison import (
     write_markdown,
 )
 from pscnet.report.comparison_figures import chosen_lines, draw_methods, draw_reliability, write_comparison_figures
+from pscnet.report.comparison_page import fill_document
 from pscnet.scores import PairMoments
 from pscnet.validation.blocks import NOMINAL, BlockMoments
 from pscnet.validation.comparison import compare
@@ -98,8 +99,13 @@ def test_the_main_table_groups_the_methods_and_shows_their_numbers(comparison):
     unet = _cells(table, "U-Net")
     difference = comparison["methods"]["unet"]["differences"]["pscnet"]["relative_ubrmse"]
     assert unet["ubRMSE to PSCNet"] == (
-        f"+{100 * difference['mean']:.1f} % (+{100 * difference['low']:.1f} to +{100 * difference['high']:.1f})"
+        f"+{100 * difference['mean']:.1f} % (+{100 * difference['low_seeds']:.1f} to "
+        f"+{100 * difference['high_seeds']:.1f})"
     )
+    assert difference["low_seeds"] != difference["low"]
+    difference["low_seeds"] = difference["high_seeds"] = None  # every net trained once
+    alone = _cells(main_table(comparison), "U-Net")["ubRMSE to PSCNet"]
+    assert alone.endswith(f"(+{100 * difference['low']:.1f} to +{100 * difference['high']:.1f})")
     assert unet["inside 1 σ"] == "–" and unet["parameters"] == "–"
     assert "±" not in _cells(table, "optimal interpolation")["ubRMSE"]
 
@@ -114,6 +120,20 @@ def test_the_ablation_table_is_sorted_and_says_what_is_noise(comparison):
     assert [row[0] for row in table.rows] == ["PSCNet, no background", "PSCNet, no squeeze"]
     assert [row[-1] for row in table.rows] == ["worse", "within noise"]
     assert ablation_table({**comparison, "methods": {"pscnet": comparison["methods"]["pscnet"]}}).rows == []
+
+
+def test_a_part_that_cannot_be_taken_out_alone_is_compared_with_what_it_was_taken_out_of(comparison):
+    methods = comparison["methods"]
+    found = methods["pscnet_no_background"]
+    against = found["differences"] | {"pscnet_without_kriged": methods["unet"]["differences"]["pscnet"]}
+    renamed = {"pscnet_without_kriged": methods["pscnet_no_squeeze"]} | {
+        "pscnet_innovations_only": found | {"differences": against}
+    }
+    rows = ablation_table({**comparison, "methods": {"pscnet": methods["pscnet"]} | renamed}).rows
+    (row,) = (row for row in rows if row[0].endswith("(to: SMAP: without kriged innovation)"))
+    assert row[0].startswith("SMAP: innovations by fixed kernels and no kriged innovation")
+    assert row[1].startswith(f"+{100 * methods['unet']['differences']['pscnet']['relative_ubrmse']['mean']:.1f} %")
+    assert len(rows) == 2
 
 
 @pytest.mark.parametrize(
@@ -142,13 +162,42 @@ def test_by_world_and_targets(comparison):
     assert worlds.headings == ["", "naqu: R", "naqu: ubRMSE", "maqu: R", "maqu: ubRMSE"]
     found = comparison["methods"]["unet"]["worlds"]["maqu"]["ubrmse"]
     assert f"({found['low']:.4f} to {found['high']:.4f})" in _cells(worlds, "U-Net")["maqu: ubRMSE"]
-    rows = targets_table(
-        [
-            {"name": "one", "value": -0.2, "wanted": "at most -0.15", "reached": True},
-            {"name": "two", "value": math.nan, "wanted": "at least +0", "reached": None},
-        ]
-    ).rows
+    targets = [
+        {"name": "one", "value": -0.2, "wanted": "at most -0.15", "reached": True},
+        {"name": "two", "value": math.nan, "wanted": "at least +0", "reached": None},
+    ]
+    rows = targets_table({"pscnet": targets}).rows
     assert rows == [["one", "−0.200", "at most −0.15", "reached"], ["two", "–", "at least +0", "undefined"]]
+    both = targets_table({"pscnet": targets, "pscnet_ensemble": targets[:1]}).rows
+    assert both == [["PSCNet, mean of single nets"], *rows, ["PSCNet, ensemble"], rows[0]]
+
+
+def test_methods_and_parts_fill_one_document_in_any_order(comparison, tmp_path, capsys):
+    def document(names: list[str]) -> str:
+        made = {**comparison, "methods": {name: comparison["methods"][name] for name in names}}
+        entries = {name: vars(entry_of(name)) for name in names}
+        path = tmp_path / f"{len(names)}.json"
+        path.write_text(json.dumps({"comparison": made, "entries": entries, "targets": {"pscnet": []}}))
+        return str(path)
+
+    models = document(["pscnet", "unet", "optimal_interpolation"])
+    parts = document(["pscnet", "pscnet_no_squeeze"])
+    markers = "\n".join(
+        f"<!-- table: {name} -->\n<!-- end -->" for name in ("comparison", "worlds", "ablation", "targets")
+    )
+    filled = []
+    for order in ([models, parts], [parts, models]):
+        page = tmp_path / str(len(filled)) / "results.md"
+        page.parent.mkdir()
+        page.write_text(markers)
+        for numbers in order:
+            fill_document(numbers, page)
+        filled.append(page.read_text())
+        assert sorted(path.name for path in (page.parent / "figures").iterdir()) == [
+            "comparison.png", "hours.png", "reliability.png",
+        ]  # fmt: skip
+    assert filled[0] == filled[1]
+    assert "U-Net" in filled[0] and "PSCNet, no squeeze" in filled[0]
 
 
 def test_csv_holds_every_number(comparison, tmp_path):

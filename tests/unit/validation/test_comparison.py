@@ -268,6 +268,39 @@ def test_seeds_widen_what_is_known_of_a_difference():
     assert other["seeds"] == [3]
 
 
+def _trained(field, truth, members=1):
+    made = _blocks(field, truth)
+    made.attrs["members"] = members
+    return made
+
+
+def test_a_single_training_is_no_surer_than_three():
+    rng = np.random.default_rng(9)
+    truth, first, second = _season(rng)
+    scatter = [0.01 * size * rng.standard_normal(truth.shape) for size in (0.0, 1.0, 2.0)]
+    three = [_trained(first + noise, truth) for noise in scatter]
+    rows = {"pscnet": [three], "single": [[_trained(second, truth)]], "together": [[_trained(second, truth, 3)]]}
+    made = compare(rows | {"optimal_interpolation": [[_blocks(second, truth)]]})["methods"]
+
+    def width(name: str, kind: str, other: str = "pscnet") -> float:
+        found = made[name]["differences"][other]["relative_ubrmse"]
+        return found[f"high{kind}"] - found[f"low{kind}"]
+
+    both = {name: width(name, "_seeds") for name in ("single", "together", "optimal_interpolation")}
+    assert both["single"] > both["together"] > both["optimal_interpolation"] > width("single", "")
+    # The other side has no training: the scatter is that of the methods with several seeds.
+    assert width("single", "_seeds", "optimal_interpolation") > width("single", "", "optimal_interpolation")
+
+
+def test_where_every_method_was_trained_once_training_is_not_known():
+    truth, first, second = _season(np.random.default_rng(9))
+    rows = {"pscnet": [[_trained(first, truth)]], "other": [[_trained(second, truth)]]}
+    found = compare(rows)["methods"]["other"]["differences"]["pscnet"]["relative_ubrmse"]
+    assert (
+        np.isnan([found["low_seeds"], found["high_seeds"]]).all() and np.isfinite([found["low"], found["high"]]).all()
+    )
+
+
 def test_other_blocks_or_worlds_are_named(tmp_path):
     truth, first, second = _season(np.random.default_rng(9))
     made = _blocks(first, truth)
