@@ -61,7 +61,7 @@ def compare_worlds(worlds: Files, output: str | Path, controls: Files | None = N
 
 
 def _entry(method: str, leaves: Sequence[Sequence[str | Path]]) -> Entry:
-    """The row of a method: parameters and mean seconds of training from its files, an ensemble's those of all members."""
+    """The row of a method: parameters and mean seconds of training from its files, an ensemble's of all members."""
     found = [BlockMoments.attributes(path) for seeds in leaves for path in seeds]
     members = int(found[0].get("members", 1))
     seconds = [float(attrs["training_seconds"]) * members for attrs in found if "training_seconds" in attrs]
