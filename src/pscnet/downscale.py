@@ -379,7 +379,7 @@ def write_month(
         mean[steps], deviation[steps], flag[steps] = part.soil_moisture, part.uncertainty, part.flag
     unseen = ~(flag & FLAG_BITS["smap_observed"] > 0).any((1, 2))
     if unseen.any():
-        said = "%s: no SMAP retrieval in reach of %d of %d steps, the first %s: rescaled ERA5-Land carries them alone"
+        said = "%s: no SMAP retrieval in reach of %d of %d steps, the first %s: ERA5-Land and the net carry them alone"
         logger.warning(said, predictors, int(unseen.sum()), len(times), str(times[unseen][0])[:16])
     dims = ("time", "lat", "lon")
     made = xr.Dataset(

@@ -68,7 +68,7 @@ def write_sample_files(
     if without:
         logger.warning(
             "%s: no overpass in %s: nothing is learnt from these months, and where SMAP is absent answers fall back to "
-            "rescaled ERA5-Land", part, ", ".join(without),
+            "what ERA5-Land and the net tell without it", part, ", ".join(without),
         )  # fmt: skip
     write_samples(month_files(months, predictors, bands, coarse, smap), stamps, maker, folder, part)
 
