@@ -146,13 +146,13 @@ def by_months(root: Path, months: list[int]) -> list[Cost]:
 
 
 def complete(root: Path, months: list[int]) -> list[Cost]:
-    """The plan of a run that has all its files, in batches too; and that of one more month."""
+    """What the head process of a run does besides waiting, by touching all files; and the plan of the complete run."""
     costs = []
     for count in months:
         run = f"done{count}"
         name = overlay(root, count, run, split=SPLIT)
         measured(root, "(making the files)", count, name, script=COMPLETE)
-        costs.append(measured(root, "(recording them)", count, name, script=TOUCH))
+        costs.append(measured(root, "head process of a whole run", count, name, script=TOUCH))
         costs.append(measured(root, "complete plan", count, *PLAN, "--configfile", name))
     return costs
 
@@ -196,7 +196,12 @@ def draw(costs: list[Cost], path: Path) -> None:
     from matplotlib import pyplot
 
     figure, axes = pyplot.subplots(1, 2, figsize=(7.1, 3.2), layout="constrained")
-    styles = {"fresh plan": ("#0072b2", "o"), "complete plan": ("#009e73", "s"), "tiles as modules": ("#d55e00", "^")}
+    styles = {
+        "fresh plan": ("#0072b2", "o"),
+        "complete plan": ("#009e73", "s"),
+        "tiles as modules": ("#d55e00", "^"),
+        "head process of a whole run": ("#000000", "x"),
+    }
     for axis, key, label in zip(
         axes, ("seconds", "memory_mb"), ("processor time [s]", "peak memory [MB]"), strict=True
     ):
@@ -205,12 +210,12 @@ def draw(costs: list[Cost], path: Path) -> None:
             axis.plot(*zip(*points, strict=True), marker=marker, color=colour, label=what)
         axis.set(xscale="log", yscale="log", xlabel="jobs in the plan", ylabel=label)
         axis.grid(alpha=0.3)
-    axes[0].legend(frameon=False)
+    axes[0].legend(frameon=False, fontsize=7)
     figure.savefig(path, dpi=150)
 
 
 def jobs_of(cost: Cost, costs: list[Cost]) -> int:
-    """Jobs in a plan; one that has nothing to do has those of the fresh plan."""
+    """Jobs in a plan; what has nothing to do has those of the fresh plan."""
     return cost.jobs or next(one.jobs for one in costs if one.what == "fresh plan" and one.size == cost.size)
 
 

@@ -92,14 +92,21 @@ class ForeignError(RuntimeError):
 class Slurm:
     """The daemons: one slurmctld, a slurmd for each node, and munged where none runs.
 
+    Parameters
+    ----------
+    folder : Path
+        For logs and state.
+    cpus : int
+        That a node claims to have.
+
     Attributes
     ----------
     name : str
         Of the cluster, in the environment of its jobs, and of no other one.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, cpus: int = 8) -> None:
+        self.folder, self.cpus = folder, cpus
         self.name = f"pscnet{secrets.token_hex(4)}"
         self.daemons: dict[str, subprocess.Popen] = {}
         self.turn = machine.Turn()
@@ -123,7 +130,8 @@ class Slurm:
         for name in ("state", *(f"spool/{node}" for node in NODES)):
             (self.folder / name).mkdir(parents=True)
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**20
-        values = {"NAME": self.name, "FOLDER": self.folder, "HOST": socket.gethostname(), "MEMORY": int(0.9 * memory)}
+        values = {"NAME": self.name, "FOLDER": self.folder, "CPUS": self.cpus}
+        values |= {"HOST": socket.gethostname(), "MEMORY": int(0.9 * memory)}
         text = TEMPLATE.read_text()
         for mark, value in (values | {f"PORT{which}": _free_port() for which in ("", 1, 2, 3)}).items():
             text = text.replace(f"@{mark}@", str(value))
