@@ -233,6 +233,16 @@ class Slurm:
                 found.append(Job(int(number), state, node, partition, memory, what.removeprefix("rule_")))
         return sorted(found, key=lambda job: job.number)
 
+    def submit(self, *arguments: str, seconds: int = 1) -> int:
+        """Submit a job that does nothing, and return its number."""
+        command = ["sbatch", "--parsable", "--output=/dev/null", *arguments, f"--wrap=sleep {seconds}"]
+        done = subprocess.run(command, cwd=self.folder, capture_output=True, text=True, timeout=30, check=True)
+        return int(done.stdout)
+
+    def state(self, number: int) -> str:
+        """A job's state."""
+        return "".join(self.squeue("%T", f"--jobs={number}"))
+
     def restarts(self, job: Job) -> int:
         """How often SLURM put a job back into the queue."""
         return int(re.search(r"Restarts=(\d+)", self.scontrol("show", "job", str(job.number))).group(1))

@@ -46,6 +46,7 @@ class Faults:
 
     heads: dict[str, Head] = field(default_factory=dict)
     node: str = ""
+    urgent: int = 0
 
 
 @pytest.fixture(scope="module")
@@ -57,12 +58,12 @@ def faults(slurm, make_head) -> Faults:
         heads[name] = make_head(name, [FIELDS], FIELDS, *ON_FIRST)
     heads["node_down"] = make_head("node_down", [FIELDS], FIELDS, *NOT_ON_FIRST)
     heads["head_killed"] = make_head("head_killed", [FIELDS, REPORT], *ON_FIRST)
-    heads["requeue"] = make_head("requeue", [CHECKPOINT], CHECKPOINT, "--config", EPOCHS)
+    heads["preempted"] = make_head("preempted", [CHECKPOINT], CHECKPOINT, "--config", EPOCHS)
 
     for name in ("scancel", "timeout", "node_down"):
         stall(heads[name], RULE)
     stall(heads["head_killed"], RULE, seconds=25)
-    script = heads["requeue"].space.root / "workflow" / "scripts" / f"{TRAINING}.py"
+    script = heads["preempted"].space.root / "workflow" / "scripts" / f"{TRAINING}.py"
     script.write_text(STOP_AFTER_AN_EPOCH + script.read_text())
     # What rules ask for is far too little at first.
     asking(heads["timeout"], LEAST_MINUTES=1, TIME_MARGIN=0.0)
@@ -70,7 +71,8 @@ def faults(slurm, make_head) -> Faults:
 
     for head in heads.values():
         head.start()
-    slurm.scontrol("requeue", str(heads["requeue"].running(TRAINING).number))
+    heads["preempted"].running(TRAINING)
+    made.urgent = slurm.submit("--partition=urgent", "--gres=gpu:3")
     subprocess.run(["scancel", str(heads["scancel"].running(RULE).number)], check=True)
     heads["head_killed"].running(RULE)
     heads["head_killed"].kill()
@@ -145,8 +147,9 @@ def test_what_was_finished_without_snakemake_has_its_record(faults):
 
 
 def test_preempted_training_goes_on_after_its_last_epoch(faults, slurm, make_head):
-    head = faults.heads["requeue"]
+    head = faults.heads["preempted"]
     (job,) = head.jobs(TRAINING)
+    assert slurm.state(faults.urgent) == "COMPLETED", "it needs all of the node's GPUs, one of which training had"
     assert (job.state, slurm.restarts(job)) == ("COMPLETED", 1)
     (log,) = (head.space.root / "logs" / TRAINING).glob("*.log")
     assert "going on after epoch 1" in log.read_text()
