@@ -247,6 +247,12 @@ class Slurm:
         """How often SLURM put a job back into the queue."""
         return int(re.search(r"Restarts=(\d+)", self.scontrol("show", "job", str(job.number))).group(1))
 
+    def minutes(self, job: Job) -> int:
+        """The time that a job may take, of less than a day [min]."""
+        shown = self.scontrol("show", "job", str(job.number))
+        hours, minutes = re.search(r"TimeLimit=(\d+):(\d+):\d+", shown).groups()
+        return 60 * int(hours) + int(minutes)
+
     def kill_node(self, node: str) -> None:
         """A node that goes down: its daemon and everything that runs on it are gone, and it is said to be down."""
         daemon = self.daemons.pop(node)
