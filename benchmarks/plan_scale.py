@@ -188,12 +188,16 @@ def tiles(root: Path, counts: list[int], months: int = 36) -> list[Cost]:
     return [*costs, one]
 
 
+#: Of the figure's two panels.
+Y_TICKS = {"seconds": (3, 10, 30, 100, 300), "memory_mb": (150, 200, 300, 400, 500)}
+
+
 def draw(costs: list[Cost], path: Path) -> None:
     """Seconds and memory by jobs; a straight line of slope one is a cost in proportion."""
     import matplotlib
 
     matplotlib.use("Agg")
-    from matplotlib import pyplot
+    from matplotlib import pyplot, ticker
 
     figure, axes = pyplot.subplots(1, 2, figsize=(7.1, 3.2), layout="constrained")
     styles = {
@@ -209,6 +213,9 @@ def draw(costs: list[Cost], path: Path) -> None:
             points = sorted((jobs_of(cost, costs), getattr(cost, key)) for cost in costs if cost.what == what)
             axis.plot(*zip(*points, strict=True), marker=marker, color=colour, label=what)
         axis.set(xscale="log", yscale="log", xlabel="jobs in the plan", ylabel=label)
+        for scale, ticks in ((axis.xaxis, (300, 1000, 3000, 10000)), (axis.yaxis, Y_TICKS[key])):
+            scale.set_ticks(ticks, [f"{tick:g}" for tick in ticks])
+            scale.set_minor_formatter(ticker.NullFormatter())
         axis.grid(alpha=0.3)
     axes[0].legend(frameon=False, fontsize=7)
     figure.savefig(path, dpi=150)
@@ -253,7 +260,7 @@ def main() -> None:
         costs = by_months(root, [36, 120, 240, 480, 900] if whole else [36, 240])
         costs += in_batches(root, 900 if whole else 240, 4)
         costs += complete(root, [36, 240, 900] if whole else [36])
-        costs += tiles(root, [1, 4, 16, 64] if whole else [1, 4])
+        costs += tiles(root, [1, 4, 16] if whole else [1, 4])
     if whole:
         keep(costs)
 
