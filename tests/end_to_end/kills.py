@@ -99,7 +99,7 @@ def main() -> int:
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="pscnet_kills_") as folder:
         root = Path(folder)
-        for part in PARTS:
+        for part in (*PARTS, ".git"):  # results name the commit
             copy = shutil.copytree if (REPOSITORY / part).is_dir() else shutil.copy
             copy(REPOSITORY / part, root / part)
         arguments = ["--cores", given.cores, "--configfile", given.configfile]

@@ -128,11 +128,12 @@ def _main_row(name: str, method: Mapping[str, Any], entry: Entry) -> list[str]:
 
 
 def worlds_table(comparison: Mapping[str, Any], entries: Mapping[str, Entry] | None = None) -> Table:
-    """R and ubRMSE of every method in each world, with the interval of ubRMSE."""
+    """R and ubRMSE of every method but the ablations in each world, with the interval of ubRMSE."""
     methods = comparison["methods"]
     known = entries_of(methods, entries)
     rows = []
-    for name in sorted(methods, key=lambda name: list(GROUPS).index(known[name].group)):
+    shown = [name for name in methods if known[name].group != ABLATION]
+    for name in sorted(shown, key=lambda name: list(GROUPS).index(known[name].group)):
         cells = [known[name].label]
         for world in comparison["worlds"]:
             scores = methods[name]["worlds"][world]

@@ -159,6 +159,7 @@ def test_labels_tell_all_methods_apart(comparison):
 
 def test_by_world_and_targets(comparison):
     worlds = worlds_table(comparison)
+    assert len(worlds.rows) == len(ERRORS) + 1 - 2  # all but the two ablations
     assert worlds.headings == ["", "naqu: R", "naqu: ubRMSE", "maqu: R", "maqu: ubRMSE"]
     found = comparison["methods"]["unet"]["worlds"]["maqu"]["ubrmse"]
     assert f"({found['low']:.4f} to {found['high']:.4f})" in _cells(worlds, "U-Net")["maqu: ubRMSE"]
