@@ -34,7 +34,7 @@ from tests.unit.nets.world import DAYS, TinyRegion, random_batch, small_net
 from tests.unit.samples.conftest import made_run, write_all_samples  # noqa: F401 (fixture)
 from tests.unit.samples.run import MONTHS, NOISE, PREDICTORS, SCALES, SEQUENCE_DAYS, WINDOW_DAYS, MadeRun, make_run
 from tests.unit.test_training import MODEL, OPTIONS, fields, train
-from tests.unit.training.world import NEAR_SIGHTED, elongated_box, trainer_of
+from tests.unit.training.world import NEAR_SIGHTED, elongated_box, little_memory, trainer_of
 
 WITHOUT_KRIGED = MODEL | {"kriged": False}
 NOT_PSCNET = {key: value for key, value in MODEL.items() if key != "squeeze_km"}
@@ -428,18 +428,6 @@ def test_trees_are_not_grown_on_it_either(made_run, tmp_path, monkeypatch, part)
 # Out of memory --------------------------------------------------------------------------------------------------------
 
 
-def little_memory(monkeypatch, pixels: int) -> None:
-    """Nets run out of memory beyond so many pixel-steps."""
-    front = Net.front
-
-    def checked(self, batch, *args):
-        if batch.bands.shape[0] * batch.bands.shape[2] * batch.bands.shape[3] > pixels:
-            raise torch.OutOfMemoryError("simulated")
-        return front(self, batch, *args)
-
-    monkeypatch.setattr(Net, "front", checked)
-
-
 @pytest.fixture(scope="module")
 def long_run(tmp_path_factory) -> MadeRun:
     """A run on a region of which a tile of the near-sighted net sees a part."""
@@ -496,7 +484,7 @@ def test_batches_that_do_not_fit_are_split_and_the_step_is_the_same(made_run, mo
     little_memory(monkeypatch, 2 * cells)
     with caplog.at_level(logging.WARNING):
         split, found = one_step(made_run)
-    assert split.parts == 4 and "out of memory on cpu: batches go in 4 parts from here on" in caplog.text
+    assert split.memory.parts == 4 and "out of memory on cpu: batches go in 4 parts from here on" in caplog.text
     weights = dict(split.net.named_parameters())
     for name, parameter in whole.net.named_parameters():
         torch.testing.assert_close(found[name], expected[name], rtol=1e-4, atol=1e-6, msg=name)
