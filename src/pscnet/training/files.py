@@ -17,7 +17,7 @@ import torch
 from pscnet.baselines.covariance import read_covariances
 from pscnet.channels import LEARNT_PARTS
 from pscnet.checkpoint import Checkpoint
-from pscnet.devices import choose_device
+from pscnet.devices import choose_device, deterministic
 from pscnet.nets import NETS, NetSpec, make_net
 from pscnet.provenance import behind
 from pscnet.samples.bands import SampleError
@@ -137,19 +137,20 @@ def train_files(
     trees = NETS[spec.name].learns == "trees"
     resume = output.with_name(f"{output.stem}.resume.safetensors")
     device = choose_device(options.device)
-    for store in stores.values():
-        store.to_device(device)
-    tiles = training_tiles(spec, weight_set, maker.land, "whole" if trees else options.tile, device)
-    memory = Memory(device, list(stores.values()), too_large(tiles, device, cut=spec.own and not trees))
-    logger.info("%d training, %d validation overpasses, %d tiles", *map(len, stores.values()), len(tiles))
-    if trees:
-        learnt = _grow(spec, options, stores, tiles[0], leave_out_hours, memory)
-    else:
-        own = [path for store in stores.values() for path in store.files]
-        read = [*coarse, *smap, *own, static, normaliser, *weights.values()]
-        fingerprint = _fingerprint(read, spec, options, split.describe(), leave_out_hours, causal, config_hash)
-        learnt = _descend(spec, options, stores, tiles, leave_out_hours, memory, resume, fingerprint)
-    variance_scale = _calibrate(spec, learnt, stores["validation"], tiles, options, leave_out_hours, memory)
+    with deterministic(device):
+        for store in stores.values():
+            store.to_device(device)
+        tiles = training_tiles(spec, weight_set, maker.land, "whole" if trees else options.tile, device)
+        memory = Memory(device, list(stores.values()), too_large(tiles, device, cut=spec.own and not trees))
+        logger.info("%d training, %d validation overpasses, %d tiles", *map(len, stores.values()), len(tiles))
+        if trees:
+            learnt = _grow(spec, options, stores, tiles[0], leave_out_hours, memory)
+        else:
+            own = [path for store in stores.values() for path in store.files]
+            read = [*coarse, *smap, *own, static, normaliser, *weights.values()]
+            fingerprint = _fingerprint(read, spec, options, split.describe(), leave_out_hours, causal, config_hash)
+            learnt = _descend(spec, options, stores, tiles, leave_out_hours, memory, resume, fingerprint)
+        variance_scale = _calibrate(spec, learnt, stores["validation"], tiles, options, leave_out_hours, memory)
     Checkpoint(
         spec, learnt.weights, statistics, fine.describe(), coarse_grid.describe(), time_scales(statistics.channels),
         window_days, leave_out_hours, split.describe(), split.buffer_days, variance_scale,
@@ -225,7 +226,11 @@ def _calibrate(
 
 
 def _fingerprint(read: Sequence[str | Path], spec: NetSpec, options: Options, *settings: object) -> str:
-    """Hash of all that decides the weights: settings, files read (name, size, date), code, torch; not the device."""
+    """Hash of all that decides the weights: settings, files read (name, size, date), code, torch.
+
+    Neither the device nor the number of threads, though the last digits of sums depend on both: a job that is started
+    again may get others, and to go on is worth more to it than those digits.
+    """
     chosen = {name: value for name, value in vars(options).items() if name != "device"}
     files = [[str(path), Path(path).stat().st_size, Path(path).stat().st_mtime_ns] for path in read]
     decided = [spec.as_dict(), chosen, settings, files, torch.__version__]
