@@ -34,7 +34,8 @@ from pscnet.samples.retrievals import Retrievals
 from pscnet.samples.store import SampleStore, covered_cells, sample_file, write_stamps
 from pscnet.timeaxis import months
 from pscnet.training.files import training_tiles
-from pscnet.training.trainer import Options, Trainer
+from pscnet.training.memory import Memory
+from pscnet.training.trainer import Options, Trainer, too_large
 
 #: Peak memory [GB = 1e9 bytes] that training is promised to stay below, whatever the length of the record.
 PROMISE_GB = 2.5
@@ -115,8 +116,10 @@ def measure(folder: Path, stamps: int, steps: int, tile: int | str, precision: s
     covered = covered_cells(maker, weights["fine_to_coarse"])
     stores = [SampleStore(folder, part, maker, retrievals, covered, kriging(False)) for part in LEARNT_PARTS]
     options = Options(device="cpu", precision=precision, tile=tile)
-    tiles = training_tiles(spec, weights, maker.land, options.tile, torch.device("cpu"))
-    trainer = Trainer(spec, options, *stores, tiles, checkpoint.leave_out_hours)
+    device = torch.device("cpu")
+    tiles = training_tiles(spec, weights, maker.land, options.tile, device)
+    memory = Memory(device, stores, too_large(tiles, device, spec.own))
+    trainer = Trainer(spec, options, *stores, tiles, checkpoint.leave_out_hours, memory)
     trainer.net.train()
     before, start, pixel_steps = peak.read()[0], time.process_time(), 0
     for position, rows in some_steps(trainer, steps):

@@ -19,13 +19,13 @@ import torch
 from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestRegressor
 from torch import Tensor
 
-from pscnet.devices import choose_device
 from pscnet.nets import NetSpec, make_net
 from pscnet.nets.frame import LOG_VARIANCE, Batch, Geometry
 from pscnet.nets.trees import TreeEnsemble, Trees
 from pscnet.samples.bands import SampleError
 from pscnet.samples.geometry import Tile
 from pscnet.samples.store import SampleStore, Target, not_finite
+from pscnet.training.memory import Memory
 from pscnet.tree_arrays import TreeLayoutError, tree_arrays
 
 logger = logging.getLogger(__name__)
@@ -82,7 +82,6 @@ class TrainingOptions(Protocol):
     """What :func:`train_trees` reads of :class:`pscnet.training.trainer.Options`."""
 
     seed: int
-    device: str
     batch_steps: int
 
 
@@ -116,6 +115,7 @@ def train_trees(
     geometry: Geometry,
     tile: Tile,
     leave_out_hours: float,
+    memory: Memory,
     grid: Sequence[TreeOptions] | None = None,
 ) -> GrownTrees:
     """Fit each size of the grid, and keep what is best on the validation part.
@@ -127,12 +127,14 @@ def train_trees(
     ----------
     spec : NetSpec
         Of a net that learns as trees.
-    options : seed, device, batch_steps of :class:`pscnet.training.trainer.Options`
+    options : seed, batch_steps of :class:`pscnet.training.trainer.Options`
     train, validation : SampleStore
     geometry : Geometry
     tile : Tile
         The whole region as one tile.
     leave_out_hours : float
+    memory : Memory
+        Of the device to train on.
     grid : sequence of TreeOptions, optional
         :data:`GRIDS` where not given; all of one number of trees.
 
@@ -142,28 +144,30 @@ def train_trees(
         When a part holds no retrieval.
     TreeLayoutError
     """
-    device = choose_device(options.device)
-    net = make_net(spec).to(device).eval()
+    net = make_net(spec).to(memory.device).eval()
     grid = [replace(size, seed=options.seed) for size in grid or GRIDS[spec.name]]
     ends = [*range(CURVE_TREES, grid[0].trees, CURVE_TREES), grid[0].trees]
 
-    def batches(store: SampleStore) -> Iterator[tuple[Batch, Target, np.ndarray]]:
-        for batch, target, stamps in store.batches(
-            np.arange(len(store)), options.batch_steps, tile, leave_out_hours, device
-        ):
+    def batches(store: SampleStore, size: int) -> Iterator[tuple[Batch, Target, np.ndarray]]:
+        order = np.arange(len(store))
+        for batch, target, stamps in store.batches(order, size, tile, leave_out_hours, memory.device):
             blame = not_finite(batch, stamps, store.maker.normaliser.channels)
             if blame:  # trees would be fitted to it without a word
                 raise SampleError(f"training of {spec.name}: {blame}")
             yield batch, target, stamps
 
-    features, target, weight = footprint_samples(net, batches(train), geometry, seed=options.seed)
+    features, target, weight = memory.in_batches(
+        lambda size: footprint_samples(net, batches(train, size), geometry, seed=options.seed), options.batch_steps
+    )
     logger.info("%d footprints, %d features", *features.shape)
     grown, seconds = [], []
     for size in grid:
         started = time.perf_counter()
-        grown.append(fit_trees(net, features, target, weight, size).to(device))
+        grown.append(fit_trees(net, features, target, weight, size).to(memory.device))
         seconds.append(time.perf_counter() - started)
-    losses = area_average_losses(net, grown, ends, batches(validation), geometry)
+    losses = memory.in_batches(
+        lambda size: area_average_losses(net, grown, ends, batches(validation, size), geometry), options.batch_steps
+    )
     chosen, stage = _best(losses, net.mean_of_trees)
     for size, loss in zip(grid, losses, strict=True):
         logger.info("depth %d, leaves of %d: validation %s", size.max_depth, size.min_leaf, np.round(loss, 4).tolist())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import re
 import shutil
 from pathlib import Path
 
@@ -23,17 +24,17 @@ from pscnet.samples.bands import SampleError, write_bands
 from pscnet.samples.files import write_sample_files
 from pscnet.samples.geometry import make_pyramid
 from pscnet.samples.normaliser import Normaliser, write_normaliser
-from pscnet.samples.store import sample_file
+from pscnet.samples.store import RETRIEVAL_FIELDS, not_finite, read_stamps, sample_file
 from pscnet.timeaxis import make_split
 from pscnet.training.trainer import Trainer
 from pscnet.trees import GRIDS, TreeOptions
 from pscnet.variables import FLAG_BITS
 from pscnet.weights import read_weights
-from tests.unit.nets.world import TinyRegion, random_batch, small_net
+from tests.unit.nets.world import DAYS, TinyRegion, random_batch, small_net
 from tests.unit.samples.conftest import made_run, write_all_samples  # noqa: F401 (fixture)
-from tests.unit.samples.run import MONTHS, NOISE, PREDICTORS, SCALES, WINDOW_DAYS, MadeRun, make_run
+from tests.unit.samples.run import MONTHS, NOISE, PREDICTORS, SCALES, SEQUENCE_DAYS, WINDOW_DAYS, MadeRun, make_run
 from tests.unit.test_training import MODEL, OPTIONS, fields, train
-from tests.unit.training.world import NEAR_SIGHTED, elongated_box, trainer_of
+from tests.unit.training.world import NEAR_SIGHTED, elongated_box, little_memory, trainer_of
 
 WITHOUT_KRIGED = MODEL | {"kriged": False}
 NOT_PSCNET = {key: value for key, value in MODEL.items() if key != "squeeze_km"}
@@ -370,6 +371,41 @@ def test_a_value_that_is_not_finite_is_named_with_channel_and_sample(
         train(run, tmp_path / "net.safetensors", ONE_EPOCH)
 
 
+@pytest.mark.parametrize("name", [name for name in NETS if NETS[name].reads_sequence])
+def test_a_day_of_a_sequence_that_is_not_finite_is_named_with_predictor_and_day(made_run, tmp_path, name):  # noqa: F811
+    run = copy_of(made_run, tmp_path)
+    path = sample_file(run.samples, "train", "sequence")
+    made, day = np.load(path), 20
+    made[day, len(PREDICTORS) + PREDICTORS.index("tp")] = np.nan
+    np.save(path, made)
+    model = NOT_PSCNET | {"name": name, "sequence_days": SEQUENCE_DAYS}
+    with pytest.raises(SampleError, match=r"input: sequence, tp \(daily mean\) of day (0|-1|-2) at 20") as caught:
+        train(run, tmp_path / "net.safetensors", ONE_EPOCH, model=model)
+    lag, stamp = re.search(r"of day (\S+) at (\S{16})", str(caught.value)).groups()
+    found = np.datetime64(stamp) + np.timedelta64(int(lag), "D")
+    assert found == read_stamps(sample_file(run.samples, "train", "sequence_stamps"))[day]
+
+
+@pytest.mark.parametrize(
+    ("name", "place", "said"),
+    [
+        ("sequence", (1, DAYS - 1, 0), "sequence, a of day 0"),
+        ("sequence", (1, 2, 3), "sequence, b (daily mean) of day -1"),
+        ("statics", (1, 2), "statics, channel 2"),
+        *((name, (1, 4), f"{name}, retrieval slot 4") for name in RETRIEVAL_FIELDS),
+    ],
+)
+def test_whatever_is_not_finite_is_named_by_what_it_is(name, place, said):
+    batch = random_batch(TinyRegion((31.0, 32.0), (91.0, 92.0)))
+    channels = [f"{predictor}:{band}" for predictor in ("a", "b") for band in range(5)]
+    stamps = np.arange("2020-05-01T12", "2020-05-01T18", 3, "M8[h]").astype("M8[ns]")
+    assert batch.bands.shape[:2] == (2, 10) and not_finite(batch, stamps, channels) == ""
+    getattr(batch, name)[(*place, 0, slice(None))] = torch.nan
+    assert not_finite(batch, stamps, channels) == (
+        f"not finite in the input: {said} at 2020-05-01T15:00; delete the run's folder samples and run again"
+    )
+
+
 def test_a_bad_pixel_that_no_target_sees_is_found_too(made_run, tmp_path):  # noqa: F811
     """Its loss is finite but its gradient is not: without the look at it, the next sample would be blamed."""
     run = copy_of(made_run, tmp_path)
@@ -391,18 +427,6 @@ def test_trees_are_not_grown_on_it_either(made_run, tmp_path, monkeypatch, part)
 
 
 # Out of memory --------------------------------------------------------------------------------------------------------
-
-
-def little_memory(monkeypatch, pixels: int) -> None:
-    """Nets run out of memory beyond so many pixel-steps."""
-    front = Net.front
-
-    def checked(self, batch, *args):
-        if batch.bands.shape[0] * batch.bands.shape[2] * batch.bands.shape[3] > pixels:
-            raise torch.OutOfMemoryError("simulated")
-        return front(self, batch, *args)
-
-    monkeypatch.setattr(Net, "front", checked)
 
 
 @pytest.fixture(scope="module")
@@ -461,7 +485,7 @@ def test_batches_that_do_not_fit_are_split_and_the_step_is_the_same(made_run, mo
     little_memory(monkeypatch, 2 * cells)
     with caplog.at_level(logging.WARNING):
         split, found = one_step(made_run)
-    assert split.parts == 4 and "out of memory on cpu: batches go in 4 parts from here on" in caplog.text
+    assert split.memory.parts == 4 and "out of memory on cpu: batches go in 4 parts from here on" in caplog.text
     weights = dict(split.net.named_parameters())
     for name, parameter in whole.net.named_parameters():
         torch.testing.assert_close(found[name], expected[name], rtol=1e-4, atol=1e-6, msg=name)

@@ -22,6 +22,7 @@ from pscnet.samples.inputs import InputMaker
 from pscnet.samples.kriged import kriging
 from pscnet.samples.normaliser import Normaliser
 from pscnet.samples.store import SampleStore, time_scales
+from pscnet.training.memory import Memory
 from pscnet.tree_arrays import TreeLayoutError
 from pscnet.trees import TreeOptions, fit_trees, footprint_samples, train_trees
 from tests.unit.samples.conftest import made_run  # noqa: F401 (fixture)
@@ -168,9 +169,10 @@ class Learnt:
         return store.batches(np.arange(len(store)), 6, self.tile, LEAVE_OUT_HOURS, "cpu")
 
     def grown(self, kind: str, seed: int = 0, grid: tuple[TreeOptions, ...] = GRID, **changes) -> trees.GrownTrees:
-        options = SimpleNamespace(seed=seed, device="cpu", batch_steps=6)
-        spec = self.spec(kind, **changes)
-        return train_trees(spec, options, self.train, self.validation, self.geometry, self.tile, LEAVE_OUT_HOURS, grid)
+        options, spec = SimpleNamespace(seed=seed, batch_steps=6), self.spec(kind, **changes)
+        memory = Memory(torch.device("cpu"), [self.train, self.validation], "too large")
+        given = spec, options, self.train, self.validation, self.geometry, self.tile, LEAVE_OUT_HOURS, memory
+        return train_trees(*given, grid)
 
     def checkpoint(self, kind: str, output: Path) -> Path:
         Checkpoint(

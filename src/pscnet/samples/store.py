@@ -42,6 +42,9 @@ from pscnet.weights import Weights
 #: Fewest overpass stamps of a part from which a net is trained or calibrated.
 FEWEST_STAMPS = 4
 
+#: Fields of a batch whose second dimension are the retrievals around a step.
+RETRIEVAL_FIELDS = ("age", "weight", "value", "innovation")
+
 
 @dataclass(frozen=True)
 class MonthFiles:
@@ -345,6 +348,8 @@ class SampleStore:
 def not_finite(batch: Batch, stamps: np.ndarray, channels: Sequence[str]) -> str:
     """Which channels of which samples of a batch are not finite, and what to do; empty where all are.
 
+    The days of a sequence are counted from that of the answer, 0, backwards: -2 is two days before.
+
     Parameters
     ----------
     batch : Batch
@@ -354,11 +359,23 @@ def not_finite(batch: Batch, stamps: np.ndarray, channels: Sequence[str]) -> str
     for name, values in vars(batch).items():
         if values is None or torch.isfinite(values).all():
             continue
-        bad = (~torch.isfinite(values)).flatten(2).any(-1).nonzero()[:3].tolist()
-        names = channels if name == "bands" else [f"{name}, channel {channel}" for channel in range(values.shape[1])]
-        where = ", ".join(f"{names[channel]} at {str(stamps[sample])[:16]}" for sample, channel in bad)
+        bad = (~torch.isfinite(values)).flatten(-2).any(-1).flatten(1).nonzero()[:3].tolist()
+        names = _names(name, values, channels)
+        where = ", ".join(f"{names[entry]} at {str(stamps[sample])[:16]}" for sample, entry in bad)
         return f"not finite in the input: {where}; delete the run's folder samples and run again"
     return ""
+
+
+def _names(name: str, values: Tensor, channels: Sequence[str]) -> list[str]:
+    """What a field of a batch holds between sample and grid, in the order of its numbers."""
+    if name == "bands":
+        return list(channels)
+    if name == "sequence":
+        predictors = dict.fromkeys(channel.split(":")[0] for channel in channels)
+        columns = [*predictors, *(f"{predictor} (daily mean)" for predictor in predictors)]
+        return [f"sequence, {column} of day {day}" for day in range(1 - values.shape[1], 1) for column in columns]
+    kind = "retrieval slot" if name in RETRIEVAL_FIELDS else "channel"
+    return [f"{name}, {kind} {position}" for position in range(values.shape[1])]
 
 
 def time_scales(channels: Sequence[str]) -> list[float]:

@@ -17,7 +17,7 @@ import torch
 from pscnet.baselines.covariance import read_covariances
 from pscnet.channels import LEARNT_PARTS
 from pscnet.checkpoint import Checkpoint
-from pscnet.devices import choose_device
+from pscnet.devices import choose_device, deterministic
 from pscnet.nets import NETS, NetSpec, make_net
 from pscnet.provenance import behind
 from pscnet.samples.bands import SampleError
@@ -34,7 +34,8 @@ from pscnet.samples.store import (
 from pscnet.sources.atomic import replacing
 from pscnet.timeaxis import Split
 from pscnet.training.calibration import calibrate
-from pscnet.training.trainer import Options, Trainer, TrainingTile, every_batch
+from pscnet.training.memory import Memory
+from pscnet.training.trainer import Options, Trainer, TrainingTile, every_batch, too_large
 from pscnet.weights import Weights
 
 logger = logging.getLogger(__name__)
@@ -133,34 +134,31 @@ def train_files(
         part: SampleStore(samples, part, maker, retrievals, covered, kriged, spec.sequence_days)
         for part in LEARNT_PARTS
     }
-    device = choose_device(options.device)
-    for store in stores.values():
-        store.to_device(device)
     trees = NETS[spec.name].learns == "trees"
-    tiles = training_tiles(spec, weight_set, maker.land, "whole" if trees else options.tile, device)
-    logger.info("%d training, %d validation overpasses, %d tiles", *map(len, stores.values()), len(tiles))
-    if trees:
-        learnt = _grow(spec, options, stores, tiles[0], leave_out_hours)
-    else:
-        own = [path for store in stores.values() for path in store.files]
-        read = [*coarse, *smap, *own, static, normaliser, *weights.values()]
-        settings = (split.describe(), leave_out_hours, causal, config_hash)
-        resume = output.with_name(f"{output.stem}.resume.safetensors")
-        learnt = _descend(
-            spec, options, stores, tiles, leave_out_hours, resume, _fingerprint(read, spec, options, *settings)
-        )
-    net = make_net(spec).to(device)
-    net.load_state_dict(learnt.weights)
-    batches = every_batch(stores["validation"], tiles, options.batch_steps, leave_out_hours, device)
+    resume = output.with_name(f"{output.stem}.resume.safetensors")
+    device = choose_device(options.device)
+    with deterministic(device):
+        for store in stores.values():
+            store.to_device(device)
+        tiles = training_tiles(spec, weight_set, maker.land, "whole" if trees else options.tile, device)
+        memory = Memory(device, list(stores.values()), too_large(tiles, device, cut=spec.own and not trees))
+        logger.info("%d training, %d validation overpasses, %d tiles", *map(len, stores.values()), len(tiles))
+        if trees:
+            learnt = _grow(spec, options, stores, tiles[0], leave_out_hours, memory)
+        else:
+            own = [path for store in stores.values() for path in store.files]
+            read = [*coarse, *smap, *own, static, normaliser, *weights.values()]
+            fingerprint = _fingerprint(read, spec, options, split.describe(), leave_out_hours, causal, config_hash)
+            learnt = _descend(spec, options, stores, tiles, leave_out_hours, memory, resume, fingerprint)
+        variance_scale = _calibrate(spec, learnt, stores["validation"], tiles, options, leave_out_hours, memory)
     Checkpoint(
         spec, learnt.weights, statistics, fine.describe(), coarse_grid.describe(), time_scales(statistics.channels),
-        window_days, leave_out_hours, split.describe(), split.buffer_days, calibrate(net, batches),
+        window_days, leave_out_hours, split.describe(), split.buffer_days, variance_scale,
         {"validation_loss": learnt.loss, "epoch": learnt.epoch}, config_hash,
         vars(read_covariances(covariance)[COVARIANCE]) if spec.kriged and covariance else None, causal,
     ).write(output)  # fmt: skip
     _write_curve(curve, learnt.history)
-    if not trees:
-        resume.unlink(missing_ok=True)
+    resume.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True)
@@ -179,11 +177,12 @@ def _descend(
     stores: Mapping[str, SampleStore],
     tiles: Sequence[TrainingTile],
     leave_out_hours: float,
+    memory: Memory,
     resume: Path,
     fingerprint: str,
 ) -> Learnt:
     """A net by gradient descent, going on from ``resume`` where that is of the same training."""
-    trainer = Trainer(spec, options, stores["train"], stores["validation"], tiles, leave_out_hours)
+    trainer = Trainer(spec, options, stores["train"], stores["validation"], tiles, leave_out_hours, memory)
     trainer.run(resume, fingerprint)
     progress = trainer.progress
     if not math.isfinite(progress.best_loss):
@@ -192,17 +191,46 @@ def _descend(
 
 
 def _grow(
-    spec: NetSpec, options: Options, stores: Mapping[str, SampleStore], tile: TrainingTile, leave_out_hours: float
+    spec: NetSpec,
+    options: Options,
+    stores: Mapping[str, SampleStore],
+    tile: TrainingTile,
+    leave_out_hours: float,
+    memory: Memory,
 ) -> Learnt:
     """An ensemble of trees."""
     from pscnet.trees import train_trees  # only here: nets by gradient descent need no scikit-learn
 
-    grown = train_trees(spec, options, stores["train"], stores["validation"], tile.geometry, tile.tile, leave_out_hours)
+    parts = stores["train"], stores["validation"]
+    grown = train_trees(spec, options, *parts, tile.geometry, tile.tile, leave_out_hours, memory)
     return Learnt(grown.state, grown.history, grown.loss, grown.options.trees)
 
 
+def _calibrate(
+    spec: NetSpec,
+    learnt: Learnt,
+    validation: SampleStore,
+    tiles: Sequence[TrainingTile],
+    options: Options,
+    leave_out_hours: float,
+    memory: Memory,
+) -> float:
+    """The scale of the variances of what was learnt, in as many parts as memory asks for."""
+    net = make_net(spec).to(memory.device)
+    net.load_state_dict(learnt.weights)
+
+    def scale(size: int) -> float:
+        return calibrate(net, every_batch(validation, tiles, size, leave_out_hours, memory.device))
+
+    return memory.in_batches(scale, options.batch_steps)
+
+
 def _fingerprint(read: Sequence[str | Path], spec: NetSpec, options: Options, *settings: object) -> str:
-    """Hash of all that decides the weights: settings, files read (name, size, date), code, torch; not the device."""
+    """Hash of all that decides the weights: settings, files read (name, size, date), code, torch.
+
+    Neither the device nor the number of threads, though the last digits of sums depend on both: a job that is started
+    again may get others, and to go on is worth more to it than those digits.
+    """
     chosen = {name: value for name, value in vars(options).items() if name != "device"}
     files = [[str(path), Path(path).stat().st_size, Path(path).stat().st_mtime_ns] for path in read]
     decided = [spec.as_dict(), chosen, settings, files, torch.__version__]

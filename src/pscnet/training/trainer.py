@@ -16,13 +16,13 @@ from torch import Tensor
 from tqdm import tqdm
 
 from pscnet.checkpoint import CheckpointError, read_tensors, write_tensors
-from pscnet.devices import choose_device
 from pscnet.losses import area_average_loss, observed
 from pscnet.nets import NetSpec, make_net
 from pscnet.nets.frame import Batch, Geometry
 from pscnet.samples.bands import SampleError
 from pscnet.samples.geometry import Tile
 from pscnet.samples.store import SampleStore, Target, not_finite
+from pscnet.training.memory import Memory
 
 logger = logging.getLogger(__name__)
 
@@ -89,6 +89,16 @@ def every_batch(
             yield tile, *draw(store, tile, rows, leave_out_hours, device)
 
 
+def too_large(tiles: Sequence[TrainingTile], device: torch.device, cut: bool) -> str:
+    """What to type where one overpass of a tile does not fit into memory; ``cut``: whether smaller tiles may help."""
+    side = max(part.stop - part.start for tile in tiles for part in tile.tile.core)
+    smaller = f"training.tile: {max(SMALLEST_TILE, side // 2)} or less, or " if cut and side > SMALLEST_TILE else ""
+    return (
+        f"training: one overpass of a tile of {side} cells a side, and of what the net sees around it, does not "
+        f"fit into the memory of {device}; type {smaller}training.device: cpu"
+    )
+
+
 @dataclass
 class Progress:
     """Where training stands after an epoch."""
@@ -110,6 +120,8 @@ class Trainer:
     tiles : list of TrainingTile
         Together they cover the region.
     leave_out_hours : float
+    memory : Memory
+        Of the device to train on.
     """
 
     def __init__(
@@ -120,17 +132,17 @@ class Trainer:
         validation: SampleStore,
         tiles: Sequence[TrainingTile],
         leave_out_hours: float,
+        memory: Memory,
     ) -> None:
         self.options, self.train, self.validation = options, train, validation
         self.tiles, self.leave_out_hours = list(tiles), leave_out_hours
-        self.device = choose_device(options.device)
+        self.memory, self.device = memory, memory.device
         torch.manual_seed(options.seed)
         self.net = make_net(spec).to(self.device)
         self.optimizer = torch.optim.AdamW(
             self.net.parameters(), lr=options.learning_rate, weight_decay=options.weight_decay
         )
         self.steps_per_epoch = len(self.plan(0))
-        self.parts = 1
         self.progress = Progress()
         self.best: dict[str, Tensor] = self._copy()
 
@@ -191,20 +203,12 @@ class Trainer:
 
         Where the tile saw no retrieval at these samples, no step is made and None returned.
         """
-        while True:
+
+        def accumulated(parts: int) -> float | None:
             self.optimizer.zero_grad()
-            try:
-                loss = self._accumulate(tile, np.array_split(rows, min(self.parts, len(rows))))
-                break
-            except torch.OutOfMemoryError as error:
-                if self.parts < len(rows):
-                    self.parts *= 2
-                    logger.warning("out of memory on %s: batches go in %d parts from here on", self.device, self.parts)
-                elif self.train.release() | self.validation.release():
-                    logger.warning("out of memory on %s: samples are read from disk from here on", self.device)
-                else:
-                    raise SampleError(self._too_large(tile)) from error
-                torch.cuda.empty_cache()
+            return self._accumulate(tile, np.array_split(rows, parts))
+
+        loss = self.memory.in_parts(accumulated, len(rows))
         if loss is None:
             return None
         norm = torch.nn.utils.clip_grad_norm_(self.net.parameters(), 1.0)
@@ -213,16 +217,6 @@ class Trainer:
             raise SampleError(self._why_not_finite("gradient", self.train, batch, stamps))
         self.optimizer.step()
         return loss
-
-    def _too_large(self, tile: TrainingTile) -> str:
-        """What to type where one overpass of a tile does not fit into memory."""
-        side = max(part.stop - part.start for part in tile.tile.core)
-        smaller = f"training.tile: {max(SMALLEST_TILE, side // 2)} or less, or "
-        smaller = smaller if side > SMALLEST_TILE and tile.cells is None else ""
-        return (
-            f"training: one overpass of a tile of {side} cells a side, and of what the net sees around it, does not "
-            f"fit into the memory of {self.device}; type {smaller}training.device: cpu"
-        )
 
     def _accumulate(self, tile: TrainingTile, parts: Sequence[np.ndarray]) -> float | None:
         """Add up the gradients of parts of a batch, each by its number of observed cells."""
@@ -264,18 +258,21 @@ class Trainer:
 
     @torch.no_grad()
     def evaluate(self, store: SampleStore) -> float:
-        """Mean loss over a store, every overpass left out in its turn."""
+        """Mean loss over a store, every overpass left out in its turn; in as many parts as memory asks for."""
         self.net.eval()
-        losses, weights = [], []
-        size = max(1, self.options.batch_steps // self.parts)
-        for tile, batch, target, stamps in every_batch(store, self.tiles, size, self.leave_out_hours, self.device):
-            count = float(target.used.sum())
-            if count:
-                losses.append(float(self._loss(tile, batch, target)))
-                weights.append(count)
-                if not math.isfinite(losses[-1]):
-                    raise SampleError(self._why_not_finite("validation loss", store, batch, stamps))
-        return float(np.average(losses, weights=weights)) if losses else math.nan
+
+        def mean_loss(size: int) -> float:
+            losses, weights = [], []
+            for tile, batch, target, stamps in every_batch(store, self.tiles, size, self.leave_out_hours, self.device):
+                count = float(target.used.sum())
+                if count:
+                    losses.append(float(self._loss(tile, batch, target)))
+                    weights.append(count)
+                    if not math.isfinite(losses[-1]):
+                        raise SampleError(self._why_not_finite("validation loss", store, batch, stamps))
+            return float(np.average(losses, weights=weights)) if losses else math.nan
+
+        return self.memory.in_batches(mean_loss, self.options.batch_steps)
 
     def _note(self, train_loss: float, validation_loss: float, seconds: float) -> None:
         progress = self.progress
@@ -303,7 +300,7 @@ class Trainer:
         tensors |= {f"best.{name}": tensor for name, tensor in self.best.items()}
         for position, state in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{position}.{name}": value for name, value in state.items()}
-        header = {"fingerprint": fingerprint, "progress": vars(self.progress)}
+        header = {"fingerprint": fingerprint, "progress": vars(self.progress), "parts": self.memory.parts}
         write_tensors(path, {name: tensor.contiguous() for name, tensor in tensors.items()}, header)
 
     def _load(self, path: Path, fingerprint: str) -> None:
@@ -323,6 +320,7 @@ class Trainer:
             state.setdefault(int(position), {})[name] = tensor
         self.optimizer.load_state_dict(self.optimizer.state_dict() | {"state": state})
         self.progress = Progress(**header["progress"])
+        self.memory.parts = header["parts"]  # or dropout would draw for other parts than without the break
         logger.info("going on after epoch %d of %s", self.progress.epoch, path)
 
     @staticmethod

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 
 from pscnet.channels import LEARNT_PARTS
-from pscnet.nets import NetSpec
+from pscnet.nets import Net, NetSpec
 from pscnet.samples.files import learnt_retrievals
 from pscnet.samples.geometry import read_weight_set
 from pscnet.samples.inputs import InputMaker
@@ -13,7 +15,8 @@ from pscnet.samples.kriged import kriging
 from pscnet.samples.normaliser import Normaliser
 from pscnet.samples.store import SampleStore, covered_cells
 from pscnet.training.files import training_tiles
-from pscnet.training.trainer import Options, Trainer
+from pscnet.training.memory import Memory
+from pscnet.training.trainer import Options, Trainer, too_large
 from tests.unit.samples.run import LEAVE_OUT_HOURS, WINDOW_DAYS, MadeRun
 
 SMALL = {"name": "pscnet", "width": 8, "heads": 2, "squeeze_km": 60.0, "dropout": 0.0, "kriged": True}
@@ -48,8 +51,10 @@ def trainer_of(run: MadeRun, options: Options, causal: bool = False, **model) ->
     spec = spec_of(maker, **model)
     stores = stores_of(run, spec, maker, causal)
     weights = read_weight_set(run.weights)
-    tiles = training_tiles(spec, weights, maker.land, options.tile, torch.device("cpu"))
-    made = Trainer(spec, options, stores["train"], stores["validation"], tiles, LEAVE_OUT_HOURS)
+    device = torch.device("cpu")
+    tiles = training_tiles(spec, weights, maker.land, options.tile, device)
+    memory = Memory(device, list(stores.values()), too_large(tiles, device, spec.own))
+    made = Trainer(spec, options, stores["train"], stores["validation"], tiles, LEAVE_OUT_HOURS, memory)
     torch.manual_seed(1)
     with torch.no_grad():
         made.net.head[2].weight.normal_(0, 0.1)
@@ -63,3 +68,15 @@ def elongated_box() -> tuple[tuple[float, float], tuple[float, float]]:
 
 #: A per-pixel net that looks around as little as a net can.
 NEAR_SIGHTED = {"name": "mlp", "regional_km": 20.0}
+
+
+def little_memory(monkeypatch, pixels: int, of: Callable[[Net], bool] = lambda net: True) -> None:
+    """Nets, or those ``of`` which it is said, run out of memory beyond so many pixel-steps."""
+    front = Net.front
+
+    def checked(self, batch, *args):
+        if of(self) and batch.bands.shape[0] * batch.bands.shape[2] * batch.bands.shape[3] > pixels:
+            raise torch.OutOfMemoryError("simulated")
+        return front(self, batch, *args)
+
+    monkeypatch.setattr(Net, "front", checked)
