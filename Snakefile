@@ -22,7 +22,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 from pscnet.config import ConfigError
 from pscnet.plan import Plan
-from pscnet.provenance import code_of
+from pscnet.provenance import code_of, digest
 
 
 configfile: "config/config.yaml"
@@ -84,7 +84,12 @@ rule fetch:
         "The raw files of run {PLAN.run} are there: build/{PLAN.run}/manifests/"
 
 
+# Which settings a file without a record was made with.
+RUN, SETTINGS = PLAN.run, digest(PLAN.config.model_dump(mode="json"))
+
+
 include: "workflow/takeover.smk"
+include: "workflow/records.smk"
 include: f"workflow/rules/{PLAN.config.source}.smk"
 include: "workflow/rules/regrid.smk"
 include: "workflow/rules/dataset.smk"

@@ -11,10 +11,16 @@ import sys
 ROOT = os.path.dirname(workflow.basedir)
 sys.path.insert(0, os.path.join(ROOT, "src"))
 
-from pscnet.provenance import code_of
+from pscnet.provenance import code_of, digest
 from pscnet.research import Research
 
 RESEARCH = Research.read(os.path.join(ROOT, "config"))
+
+# Of all worlds together; each module takes over its own run.
+RUN, SETTINGS = "research", digest(RESEARCH.settings)
+
+
+include: "records.smk"
 
 
 rule all:
