@@ -2,7 +2,7 @@
 #
 #     snakemake --cores 8                                      the run of config/config.yaml
 #     snakemake --cores 8 --configfile my_run.yaml             with keys of its own on top
-#     snakemake -n                                             the plan; needs neither data nor accounts
+#     snakemake -n                                             the plan; needs no accounts, and of the data files named by keys
 
 import os
 import re

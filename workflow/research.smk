@@ -50,8 +50,8 @@ rule research_numbers:
         "../envs/analysis.yaml"
     threads: 1
     resources:
-        mem_mb=6000,
-        runtime=60,
+        mem_mb=lambda w, attempt: 6000 * 2 ** (attempt - 1),
+        runtime=lambda w, attempt: 60 * 2 ** (attempt - 1),
     params:
         worlds=lambda w: RESEARCH.comparison(w.table, "worlds"),
         controls=lambda w: RESEARCH.comparison("models", "controls") if w.table == "models" else {},
@@ -77,8 +77,8 @@ rule research_page:
         "../envs/analysis.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=lambda w, attempt: 2000 * 2 ** (attempt - 1),
+        runtime=lambda w, attempt: 10 * 2 ** (attempt - 1),
     params:
         figures="results/research/{table}",
     message:

@@ -187,12 +187,12 @@ class Plan(ModelPlan, ValidationPlan, ReportPlan):
         return None if self.config.twin.control == "none" else self.config.twin.control
 
     def gpus(self, section: str) -> int:
-        """GPUs that a job asks for: one where the configuration names it, or says auto and this machine has one.
+        """GPUs that a job asks for: one where the configuration names it, or says auto and this machine may have one.
 
         On a cluster, whose login node may have none, the configuration names it.
         """
         device = getattr(self.config, section).device
-        return int(device.startswith("cuda") or (device == "auto" and Path("/dev/nvidia0").exists()))
+        return int(device.startswith("cuda") or (device == "auto" and has_gpu()))
 
     def memory(self, rule: str) -> Callable[[Any, int], int]:
         """Memory of a rule's jobs [MB]: see :meth:`pscnet.demands.Demands.memory`."""
@@ -335,6 +335,16 @@ class Plan(ModelPlan, ValidationPlan, ReportPlan):
             return ""
         state = "" if self.archive is not None else ", a folder that does not exist"
         return "\n  ".join([f"Raw files are missing in {self.config.archive}{state}:", *lines])
+
+
+def has_gpu(devices: str | Path = "/dev") -> bool:
+    """Whether this machine may have a GPU for torch; without torch, which takes seconds to import.
+
+    A container may have been given any one of the cards; under WSL2 all GPUs are behind one device, which is there for
+    those of other makers too. Asked for in vain, a GPU makes jobs wait for each other; not asked for, they share it.
+    """
+    folder = Path(devices)
+    return any(folder.glob("nvidia[0-9]*")) or (folder / "dxg").exists()
 
 
 def _shown(months: Sequence[str], total: int) -> str:

@@ -9,7 +9,7 @@ import pytest
 
 from pscnet.config import NetName
 from pscnet.grids import WEIGHTS
-from pscnet.plan import Plan
+from pscnet.plan import Plan, has_gpu
 from pscnet.variants import READ_SEQUENCES
 from tests.conftest import planned
 
@@ -373,3 +373,28 @@ def test_the_nine_kilometre_product_is_scored_where_it_is(monkeypatch):
     monkeypatch.setattr(archive, "holds", lambda source, month: (source, month) == ("smap_e", "2016-10"))
     assert archive.enhanced == ["build/r/manifests/smap_e/2016-10.json"]
     assert archive.delivered("{month}") == archive.test_months
+
+
+# The GPU ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("devices", "there"),
+    [
+        (["nvidia0", "nvidiactl"], True),
+        (["nvidia3", "nvidiactl"], True),
+        (["nvidia12"], True),
+        (["dxg"], True),
+        (["nvidiactl", "nvidia-uvm", "nvidia-caps", "null"], False),
+        ([], False),
+    ],
+    ids=str,
+)
+def test_whichever_card_a_container_was_given_is_a_gpu(tmp_path, monkeypatch, devices, there):
+    for name in devices:
+        (tmp_path / name).touch()
+    assert has_gpu(tmp_path) == there
+    monkeypatch.setattr("pscnet.plan.has_gpu", lambda: has_gpu(tmp_path))
+    assert plan().gpus("training") == plan().gpus("downscale") == int(there)
+    assert plan(downscale={"device": "cpu"}).gpus("downscale") == 0
+    assert plan(training={"device": "cuda:1"}).gpus("training") == 1

@@ -28,6 +28,15 @@ def test_the_overlay_differs_from_the_plateau_in_a_few_keys():
     assert set(OVERLAY) <= {"run", "source", "archive", "terrain", "region", "predictors", "product"}
 
 
+def test_without_the_elevation_there_is_no_plan(workspace):
+    """As the head of the file says; once it is there, the next test has the plan."""
+    (workspace.root / OVERLAY["terrain"]).unlink(missing_ok=True)
+    done = workspace.snakemake("-n", "--quiet", "host", "--configfile", "config/sahel.yaml", check=False)
+    assert done.returncode != 0
+    assert "MissingInputException" in done.stdout and OVERLAY["terrain"] in done.stdout
+    assert OVERLAY["terrain"] in (REPOSITORY / "config" / "sahel.yaml").read_text().partition("\nrun:")[0]
+
+
 @pytest.mark.parametrize("source", ["fetch", "archive"])
 def test_the_second_region_is_planned(workspace, source):
     elevation = workspace.root / OVERLAY["terrain"]

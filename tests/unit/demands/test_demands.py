@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pscnet.config import load
-from pscnet.demands import DEMANDS, LEAST_MINUTES, PASSES, SIZES, Demand, Demands, Extent, demand_of
+from pscnet.demands import DEMANDS, ESTIMATED, LEAST_MINUTES, PASSES, SIZES, Demand, Demands, Extent, demand_of
 from pscnet.demands.__main__ import entry, main, shown
 from pscnet.demands.records import Line, Record, read_records, suggest, table
 from pscnet.doctor import setting
@@ -162,6 +162,31 @@ def test_the_extent_counts_months_with_their_neighbours():
 def test_no_recorded_job_took_more_than_is_asked_for_now(line):
     assert line.mb <= line.asked_mb
     assert line.asked_minutes is None or line.longest <= 60 * line.asked_minutes
+
+
+def recorded_once(rows) -> set[str]:
+    """Rules with records of fewer than two sizes."""
+    sizes = {rule: {Extent.of(TWINS[row["run"]]).fine for row in rows if row["rule"] == rule} for rule in DEMANDS}
+    return {rule for rule, found in sizes.items() if len(found) < 2}
+
+
+def test_a_rule_without_records_of_two_sizes_is_said_to_be_estimated():
+    assert recorded_once(RECORDED) == ESTIMATED
+
+
+def test_a_rule_that_was_recorded_once_would_be_found():
+    """The control: without the records of the larger twin its rules are estimates."""
+    fewer = [row for row in RECORDED if row["run"] != "big"]
+    assert "downscale_month" in recorded_once(fewer) - ESTIMATED
+
+
+def test_triple_collocation_grows_with_the_whole_period():
+    """It goes through the retrievals and ERA5-Land of all months, in whichever part of the split they are."""
+    split = {"train": ["2016-05"], "validation": ["2016-07"], "test": ["2016-09"]}
+    short, long = (Demands(a_run(20.0, ("2016-05", end), split=split)) for end in ("2016-12", "2020-12"))
+    assert long.memory("validate_triple")({}, 1) > short.memory("validate_triple")({}, 1)
+    assert long.minutes("validate_triple")({}, 1) > short.minutes("validate_triple")({}, 1)
+    assert long.memory("validate_hours")({}, 1) == short.memory("validate_hours")({}, 1)
 
 
 def test_less_memory_would_have_been_too_little(monkeypatch):
