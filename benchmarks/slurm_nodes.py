@@ -43,6 +43,7 @@ PARTS = ("Snakefile", "config", "envs", "profiles", "src", "workflow", ".snakema
 
 PROFILE = (
     "--profile", "profiles/slurm",
+    "--cores", "1",
     "--slurm-no-account",
     "--slurm-status-command", "squeue",
     "--slurm-init-seconds-before-status-checks", "1",

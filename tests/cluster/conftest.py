@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import subprocess
@@ -28,15 +29,16 @@ PROFILE = (
 
 @pytest.fixture(scope="session")
 def slurm(tmp_path_factory):
-    """Three idle nodes; a skip that says why where SLURM cannot be started."""
+    """Three idle nodes; a skip that says why where SLURM cannot be started, or with PSCNET_NEEDS_SLURM=1 a failure."""
+    without = pytest.fail if os.environ.get("PSCNET_NEEDS_SLURM") == "1" else pytest.skip
     if reason := missing():
-        pytest.skip(f"no SLURM: {reason}")
+        without(f"no SLURM: {reason}")
     cluster = Slurm(tmp_path_factory.mktemp("slurm"))
     try:
         try:
             cluster.start()
         except ForeignError as error:
-            pytest.skip(f"no SLURM: {error}")
+            without(f"no SLURM: {error}")
         yield cluster
     finally:
         cluster.stop()
