@@ -91,7 +91,9 @@ def fill_document(comparison: str | Path, page: str | Path) -> None:
     document, entries = read_comparison(comparison)
     write_markdown(page, tables_of(document, entries))
     if compares_methods(entries):
-        write_comparison_figures(Path(page).parent / "figures", document["comparison"], entries)
+        comparison = document["comparison"]
+        whole = {name: row for name, row in comparison["methods"].items() if entries[name].group != ABLATION}
+        write_comparison_figures(Path(page).parent / "figures", {**comparison, "methods": whole}, entries)
 
 
 if __name__ == "__main__":
