@@ -12,6 +12,7 @@ import sys
 import textwrap
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -219,7 +220,9 @@ def slurm(folder, monkeypatch):
 def pauses(monkeypatch):
     """Pauses that take no time; what is to happen in one is appended by the test."""
     happens = []
-    monkeypatch.setattr(takeover.time, "sleep", lambda seconds: happens and happens.pop(0)())
+    # A clock of the module's own: subprocess sleeps as well.
+    clock = SimpleNamespace(**{**vars(time), "sleep": lambda seconds: happens and happens.pop(0)()})
+    monkeypatch.setattr(takeover, "time", clock)
     return happens
 
 

@@ -248,10 +248,10 @@ def module_changes() -> list[Change]:
 
 
 def base_of(rules: frozenset[str]) -> str:
-    """The run on which a file of these rules is edited: that with most of them."""
+    """The run on which a file of these rules is edited: that with most of them, of several the first by name."""
     own = Counter(rule.split("_")[0] for rule in rules if rule.split("_")[0] in OVERLAYS)
     twin_only = any(rule.startswith(("compare", "explain", "verify_twin")) for rule in rules)
-    return "twin" if twin_only or not own else own.most_common(1)[0][0]
+    return "twin" if twin_only or not own else min(own, key=lambda base: (-own[base], base))
 
 
 def file_changes() -> list[Change]:
