@@ -25,11 +25,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
+from plan_scale import REPOSITORY, workspace
 
-REPOSITORY = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(REPOSITORY))
 
-from tests.cluster.slurm import NODES, Slurm, missing  # noqa: E402 (the checkout is no package)
+from tests.cluster.slurm import NODES, PROFILE, Slurm, missing
 
 #: Rule to the file that it makes of a month: each a job of SLURM; six in one; twelve in one (``profiles/slurm``).
 STAGES = {
@@ -38,18 +38,11 @@ STAGES = {
     "report_quicklook": "results/demo/quicklooks/demo_{month}.png",
 }
 
-#: What a run of the demo reads and makes.
-PARTS = ("Snakefile", "config", "envs", "profiles", "src", "workflow", ".snakemake", "build", "results", "runtimes")
+#: What the demo has made, records included.
+MADE = (".snakemake", "build", "results", "runtimes")
 
-PROFILE = (
-    "--profile", "profiles/slurm",
-    "--cores", "1",
-    "--slurm-no-account",
-    "--slurm-status-command", "squeue",
-    "--slurm-init-seconds-before-status-checks", "1",
-    "--seconds-between-status-checks", "1",
-    "--set-resources", "downscale_month:slurm_partition=cpu",
-)  # fmt: skip
+#: Nodes of one CPU, and months on all of them instead of on the one with GPUs.
+ON_NODES = (*PROFILE, "--cores", "1", "--set-resources", "downscale_month:slurm_partition=cpu")
 
 
 @dataclass
@@ -146,11 +139,10 @@ def main() -> int:
     print("| stage | where | jobs | wall [s] | processor [s] | of it scripts [s] | overhead a job, processor [s] |")
     print("|---|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory(prefix="pscnet_nodes_") as folder:
-        root = Path(folder) / "run"
-        for part in PARTS:
-            copy = shutil.copytree if (REPOSITORY / part).is_dir() else shutil.copy2
-            (root / part).parent.mkdir(parents=True, exist_ok=True)
-            copy(REPOSITORY / part, root / part)
+        (Path(folder) / "run").mkdir()
+        root = workspace(Path(folder) / "run")
+        for part in MADE:
+            shutil.copytree(REPOSITORY / part, root / part)
         for stage in STAGES:
             cost = measure(root, stage, months, ("--cores", "1"), None)
             print(line(stage, "one core, no SLURM", len(months), cost), flush=True)
@@ -163,7 +155,7 @@ def main() -> int:
                     if (slurm.nodes()[node] == "idle") != (state == "resume"):
                         slurm.scontrol("update", f"nodename={node}", f"state={state}", "reason=benchmark")
                 for stage in STAGES:
-                    cost = measure(root, stage, months, PROFILE, slurm)
+                    cost = measure(root, stage, months, ON_NODES, slurm)
                     print(line(stage, f"{count} node{'s' * (count > 1)}", len(months), cost), flush=True)
         finally:
             slurm.stop()

@@ -13,18 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.slurm import ForeignError, Job, Slurm, missing, wait_until
+from tests.cluster.slurm import PROFILE, ForeignError, Job, Slurm, missing, wait_until
 from tests.conftest import Workspace
-
-#: The project's profile, and what belongs to this cluster: no accounts, no accounting, and seconds instead of minutes.
-PROFILE = (
-    "--profile", "profiles/slurm",
-    "--slurm-no-account",
-    "--slurm-status-command", "squeue",
-    "--slurm-init-seconds-before-status-checks", "1",
-    "--seconds-between-status-checks", "1",
-    "--latency-wait", "10",
-)  # fmt: skip
 
 
 @pytest.fixture(scope="session")

@@ -23,6 +23,16 @@ NODES = ("n1", "n2", "n3")
 
 MUNGE_SOCKET = Path("/run/munge/munge.socket.2")
 
+#: The project's profile, and what belongs to this cluster: no accounts, no accounting, and seconds instead of minutes.
+PROFILE = (
+    "--profile", "profiles/slurm",
+    "--slurm-no-account",
+    "--slurm-status-command", "squeue",
+    "--slurm-init-seconds-before-status-checks", "1",
+    "--seconds-between-status-checks", "1",
+    "--latency-wait", "10",
+)  # fmt: skip
+
 #: How long a session waits for its turn while another one's SLURM is there [s].
 PATIENCE = 1800.0
 

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 from pscnet.config import Config
 from pscnet.demands import DEMANDS, Demand, Demands
-from pscnet.demands.records import Line, read_records, suggest, table
+from pscnet.demands.records import Line, asked, read_records, suggest, table
 from pscnet.doctor import setting
 
 
@@ -40,17 +40,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--also", nargs="+", metavar="FILE", help="configuration of a run to come: what its rules ask for is shown too"
     )
     given = parser.parse_args(arguments)
-    configs: dict[str, Config] = {}
-    also = None
+    found: list[Config] = []
     for overlays in [*(given.configfile or [[]]), *([given.also] if given.also else [])]:
         config, finding = setting.read(overlays)
         if config is None:
             print(finding.line())
             return 1
-        if overlays is given.also:
-            also = config
-        else:
-            configs[config.run] = config
+        found.append(config)
+    also = found.pop() if given.also else None
+    configs = {config.run: config for config in found}
     records = read_records(given.folders, configs)
     if not records:
         print(f"No records of {', '.join(configs)} below {', '.join(given.folders)}: name the run's --configfile.")
@@ -68,21 +66,13 @@ def shown(lines: Sequence[Line], also: Config | None = None) -> list[str]:
     if also is not None:
         titles += [f"{also.run} [MB]", f"{also.run} [min]"]
     rows = [f"| {' | '.join(titles)} |", "|---" * len(titles) + "|"]
+    more = None if also is None else Demands(also)
     for line in lines:
-        asked = [line.asked_mb, line.asked_minutes]
-        if also is not None:
-            asked += [_asked(also, line.rule, "memory"), _asked(also, line.rule, "minutes")]
+        wanted = [line.asked_mb, line.asked_minutes, *(() if more is None else asked(more, line.rule))]
         numbers = [f"{line.seconds:.1f}", f"{line.longest:.1f}", f"{line.mb:.0f}"]
-        numbers += ["-" if value is None else str(value) for value in asked]
+        numbers += ["-" if value is None else str(value) for value in wanted]
         rows.append(f"| {line.rule} | {line.run} | {line.jobs} | {' | '.join(numbers)} |")
     return rows
-
-
-def _asked(config: Config, rule: str, what: str) -> int | None:
-    known = DEMANDS.get(rule)
-    if known is None or (what == "minutes" and known.seconds is None):
-        return None
-    return getattr(Demands(config), what)(rule)({}, 1)
 
 
 def entry(rule: str, demand: Demand) -> str:

@@ -82,15 +82,23 @@ class Line:
     asked_minutes: int | None
 
 
+def asked(demands: Demands, rule: str) -> tuple[int | None, int | None]:
+    """Memory [MB] and minutes of a rule's first attempt; None as in :class:`Line`."""
+    known = DEMANDS.get(rule)
+    return (
+        demands.memory(rule)({}, 1) if known else None,
+        demands.minutes(rule)({}, 1) if known and known.seconds else None,
+    )
+
+
 def table(records: Sequence[Record], configs: Mapping[str, Config]) -> list[Line]:
     """The records by rule and run."""
     groups: dict[tuple[str, str], list[Record]] = defaultdict(list)
     for record in records:
         groups[record.rule, record.run].append(record)
-    asked = {run: Demands(config) for run, config in configs.items()}
+    demands = {run: Demands(config) for run, config in configs.items()}
     lines = []
     for (rule, run), found in sorted(groups.items()):
-        known = DEMANDS.get(rule)
         seconds = [record.seconds for record in found]
         lines.append(
             Line(
@@ -100,8 +108,7 @@ def table(records: Sequence[Record], configs: Mapping[str, Config]) -> list[Line
                 statistics.median(seconds),
                 max(seconds),
                 max(record.mb for record in found),
-                asked[run].memory(rule)({}, 1) if known else None,
-                asked[run].minutes(rule)({}, 1) if known and known.seconds else None,
+                *asked(demands[run], rule),
             )
         )
     return lines
