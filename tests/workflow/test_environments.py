@@ -81,14 +81,17 @@ def test_scripts_find_the_package_of_the_checkout_where_it_is_not_installed(spac
 def test_jobs_run_in_the_environment_of_their_rule(space):
     (space.root / QUICK[0]).unlink(missing_ok=True)
 
+    told = space.root / "interpreter.txt"  # a file, since the job shares its screen with Snakemake and its processes
+
     def tell(text):
-        return text.replace("with log_to", 'import sys\n\nprint("ran", sys.executable)\n\nwith log_to', 1)
+        telling = f"import pathlib, sys\n\npathlib.Path({str(told)!r}).write_text(sys.executable)\n\nwith log_to"
+        return text.replace("with log_to", telling, 1)
 
     with space.edited("workflow/scripts/regrid_weights.py", tell):
         output = snakemake(space, *QUICK, "--sdm", "conda")
     assert output.count("Creating conda environment envs/geo.yaml") == 1
     made = list((space.root / ".snakemake" / "conda").glob("*/bin/python"))
-    assert len(made) == 1 and f"ran {made[0]}" in output
+    assert len(made) == 1 and told.read_text() == str(made[0]), output
     assert all((space.root / path).is_file() for path in QUICK)
     # It holds what geo.yaml lists; neither the package itself, nor what other environments hold.
     assert imported(space, str(made[0]), "rasterio")
