@@ -3,19 +3,20 @@
 
 import functools
 
-from pscnet import takeover
+from pscnet.takeover.notes import drop_notes, note_start, started_with
+from pscnet.takeover.queue import jobs_ended, jobs_start
 
 
 def started(job, external_jobid, before):
     """Note with what a job is started, and drop the record of the files that it replaces."""
-    takeover.note_start(RUN, SETTINGS, map(str, job.output))
+    note_start(RUN, SETTINGS, map(str, job.output))
     for path in job.output:
         workflow.persistence.cleanup_metadata(path)
     before(job, external_jobid)
 
 
 onstart:
-    made_with = takeover.started_with(RUN)
+    made_with = started_with(RUN)
     recorded, doubtful = [], []
     for job in workflow.dag.jobs:
         if workflow.persistence.has_metadata(job):
@@ -32,10 +33,10 @@ onstart:
             "The configuration may have changed since these files were made, and they have no record of it; delete "
             f"those that depend on what changed: {', '.join(str(job.output) for job in doubtful)}"
         )
-    takeover.drop_notes(RUN, {str(path) for job in recorded for path in job.output})
+    drop_notes(RUN, {str(path) for job in recorded for path in job.output})
     workflow.persistence.started = functools.partial(started, before=workflow.persistence.started)
-    takeover.jobs_start()
+    jobs_start()
 
 
 onsuccess:
-    takeover.jobs_ended()
+    jobs_ended()

@@ -5,7 +5,9 @@ import io
 
 from snakemake.cli import parse_args
 
-from pscnet import takeover
+from pscnet.takeover import TakeoverError
+from pscnet.takeover.hold import forget
+from pscnet.takeover.start import starts_jobs, take_over
 
 
 def options():
@@ -21,9 +23,9 @@ def options():
 if workflow.is_main_process:
     given = options()
     if given and given.unlock:
-        takeover.forget()
-    if given is None or takeover.starts_jobs(given):
+        forget()
+    if given is None or starts_jobs(given):
         try:
-            takeover.take_over(PLAN.run, logger.warning, submits=given is not None and given.executor == "slurm")
-        except takeover.TakeoverError as error:
+            take_over(PLAN.run, logger.warning, submits=given is not None and given.executor == "slurm")
+        except TakeoverError as error:
             raise WorkflowError(str(error)) from None

@@ -17,7 +17,7 @@ from collections.abc import Callable
 import pytest
 from snakemake import cli
 
-from pscnet import takeover
+from pscnet.takeover.start import LOOKING_FIRST, LOOKING_ONLY, starts_jobs
 from tests.conftest import Workspace
 
 CONFIG = ("--configfile", "tiny.yaml")
@@ -54,14 +54,14 @@ def options(expression: ast.expr) -> set[str]:
 def test_every_command_of_snakemakes_that_starts_no_job_is_known():
     asked = [options(test) for test in branches()]
     assert len(asked) > 20 and {"list_rules"} in asked
-    known = {*takeover.LOOKING_ONLY, *takeover.LOOKING_FIRST.values()}
+    known = {*LOOKING_ONLY, *LOOKING_FIRST.values()}
     assert [names for names in asked if not names & known] == []
 
 
 def test_every_name_is_an_option_of_snakemakes():
     with contextlib.redirect_stderr(io.StringIO()):
         given = cli.parse_args([])[1]
-    names = {*takeover.LOOKING_ONLY, *takeover.LOOKING_FIRST, *takeover.LOOKING_FIRST.values(), "executor"}
+    names = {*LOOKING_ONLY, *LOOKING_FIRST, *LOOKING_FIRST.values(), "executor"}
     assert names - set(vars(given)) == set()
 
 
@@ -71,8 +71,8 @@ def test_every_name_is_an_option_of_snakemakes():
 )
 def test_looking_is_told_from_starting_as_typed(arguments):
     with contextlib.redirect_stderr(io.StringIO()):
-        assert not takeover.starts_jobs(cli.parse_args(arguments.split())[1])
-        assert takeover.starts_jobs(cli.parse_args(["--cores", "1"])[1])
+        assert not starts_jobs(cli.parse_args(arguments.split())[1])
+        assert starts_jobs(cli.parse_args(["--cores", "1"])[1])
 
 
 @pytest.fixture(scope="module")
