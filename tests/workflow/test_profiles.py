@@ -200,6 +200,18 @@ def test_the_workstation_knows_its_memory_and_has_one_gpu(settings, arguments, e
     assert MEMORY_OF() <= MACHINE
 
 
+def test_words_of_a_program_that_drives_snakemake_are_no_options():
+    drive = f"import sys\nwords, sys.argv = sys.argv[1:], ['driver', '--quiet', 'words of its own']\n{READ}".replace(
+        "parse_args(sys.argv[1:])", "parse_args(words)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", drive, "--retries", "3"],
+        cwd=REPOSITORY, capture_output=True, text=True, timeout=600, check=True,
+    )  # fmt: skip
+    driven = json.loads(done.stdout)
+    assert driven["retries"] == 3 and driven["limits"] == options()["limits"]
+
+
 @pytest.mark.parametrize(
     ("membership", "limits"),
     [
