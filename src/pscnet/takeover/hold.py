@@ -83,6 +83,15 @@ def forget(folder: Path = FOLDER) -> None:
             _write(file, "")
 
 
+def holders(folder: Path = FOLDER) -> set[int]:
+    """Numbers of the processes that hold a run of the folder, those of other machines and of the dead included."""
+    found = set()
+    for path in (folder / "heads").glob("*.lock"):
+        process = path.read_text(encoding="utf-8").strip().partition(" ")[2]
+        found |= {int(process)} if process.isdigit() else set()
+    return found
+
+
 @atexit.register
 def _leave() -> None:
     """Say that this process ended on its own. The lock would not tell a machine that it does not reach."""

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
+from collections.abc import Sequence
 from pathlib import Path
 
 import psutil
 
 from pscnet.takeover import FOLDER
+from pscnet.takeover.hold import holders
 
 
 def end_processes(folder: Path = FOLDER, patience: float = 10.0) -> list[str]:
@@ -20,7 +23,7 @@ def end_processes(folder: Path = FOLDER, patience: float = 10.0) -> list[str]:
     list of str
         Their rules.
     """
-    orphans = _orphans(folder.absolute() / "scripts")
+    orphans = _orphans(folder.absolute())
     for process, _ in orphans:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.terminate()
@@ -31,17 +34,23 @@ def end_processes(folder: Path = FOLDER, patience: float = 10.0) -> list[str]:
     return [rule for _, rule in orphans]
 
 
-def _orphans(scripts: Path) -> list[tuple[psutil.Process, str]]:
-    """Processes that run a script of Snakemake's in this folder and descend from no Snakemake, and their rules."""
+def _orphans(folder: Path) -> list[tuple[psutil.Process, str]]:
+    """Processes that run a script of Snakemake's in its folder and descend from no Snakemake, and their rules."""
+    scripts, heads = folder / "scripts", holders(folder)
     found = []
     for process in psutil.process_iter(["cmdline"]):
         named = [Path(word) for word in process.info["cmdline"] or [] if Path(word).parent == scripts]
         if not named:
             continue
         try:
-            above = [" ".join(parent.cmdline()) for parent in process.parents()]
+            above = [(parent.pid, parent.cmdline()) for parent in process.parents()]
         except psutil.Error:
             continue
-        if not any("snakemake" in command.replace(str(scripts), "") for command in above):
+        if not any(pid in heads or is_snakemake(words) for pid, words in above):
             found.append((process, named[0].stem.split(".")[-1]))
     return found
+
+
+def is_snakemake(words: Sequence[str]) -> bool:
+    """Whether a command line is Snakemake's own, and does not only have its name in a path or a shell's script."""
+    return any(Path(word).name == "snakemake" for word in words) or ("-m", "snakemake") in itertools.pairwise(words)
