@@ -16,10 +16,16 @@ from pscnet.research import Research
 
 RESEARCH = Research.read(os.path.join(ROOT, "config"))
 
-# Of all worlds together; each module takes over its own run.
+# Of all worlds together; each module has a run of its own.
 RUN, SETTINGS = "research", digest(RESEARCH.settings)
 
 
+wildcard_constraints:
+    run=RUN,
+    table="models|parts",
+
+
+include: "takeover.smk"
 include: "records.smk"
 
 
@@ -39,13 +45,11 @@ rule research_numbers:
         code=code_of("research_numbers"),
         moments=lambda w: RESEARCH.files(w.table),
     output:
-        numbers="results/research/{table}.json",
+        numbers="results/{run}/{table}.json",
     log:
-        "logs/research_numbers/{table}.log",
+        "logs/research_numbers/{run}_{table}.log",
     benchmark:
-        "runtimes/research_numbers/{table}.tsv"
-    wildcard_constraints:
-        table="models|parts",
+        "runtimes/research_numbers/{run}_{table}.tsv"
     conda:
         "../envs/analysis.yaml"
     threads: 1
@@ -64,15 +68,15 @@ rule research_numbers:
 rule research_page:
     input:
         code=code_of("compare_page"),
-        numbers="results/research/{table}.json",
+        numbers="results/{run}/{table}.json",
     output:
-        page="results/research/{table}.md",
-        csv="results/research/{table}.csv",
-        figures=expand("results/research/{{table}}/{name}.png", name=["comparison", "hours", "reliability"]),
+        page="results/{run}/{table}.md",
+        csv="results/{run}/{table}.csv",
+        figures=expand("results/{{run}}/{{table}}/{name}.png", name=["comparison", "hours", "reliability"]),
     log:
-        "logs/research_page/{table}.log",
+        "logs/research_page/{run}_{table}.log",
     benchmark:
-        "runtimes/research_page/{table}.tsv"
+        "runtimes/research_page/{run}_{table}.tsv"
     conda:
         "../envs/analysis.yaml"
     threads: 1
@@ -80,7 +84,7 @@ rule research_page:
         mem_mb=lambda w, attempt: 2000 * 2 ** (attempt - 1),
         runtime=lambda w, attempt: 10 * 2 ** (attempt - 1),
     params:
-        figures="results/research/{table}",
+        figures=lambda w: f"results/{w.run}/{w.table}",
     message:
         "Tables and figures of {wildcards.table}"
     script:

@@ -1,4 +1,5 @@
-# A Snakemake that was killed leaves its lock, and perhaps jobs that go on without it; this one takes over from it.
+# A Snakemake that was killed leaves its lock, and perhaps jobs that go on without it; this one takes over from it what
+# is of run RUN.
 
 import contextlib
 import io
@@ -26,6 +27,6 @@ if workflow.is_main_process:
         forget()
     if given is None or starts_jobs(given):
         try:
-            take_over(PLAN.run, logger.warning, submits=given is not None and given.executor == "slurm")
+            take_over(RUN, logger.warning, submits=given is not None and given.executor == "slurm")
         except TakeoverError as error:
             raise WorkflowError(str(error)) from None

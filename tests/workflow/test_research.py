@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 import yaml
 
@@ -65,6 +67,22 @@ def test_jobs_of_a_module_run_with_the_checkouts_own_package(workspace):
         done = workspace.snakemake(*RESEARCH, "--cores", "1", "--", "build/ngari/weights/bilinear_M36_M18.nc")
     logs = "".join(path.read_text() for path in (workspace.root / "logs/regrid_weights").glob("ngari*.log"))
     assert str(workspace.root / "src/pscnet/__init__.py") in done.stdout + logs
+
+
+def test_a_killed_comparison_is_taken_over_in_its_last_stage_too(workspace):
+    """Then its lists name files of no world."""
+    locks = workspace.root / ".snakemake" / "locks"
+    locks.mkdir(parents=True, exist_ok=True)
+    (locks / "7.output.lock").write_text("results/research/models.json\n")
+    workspace.snakemake(*RESEARCH, "--cores", "1", "--", "build/ngari/weights/bilinear_M18_r0100.nc")
+    assert not (locks / "7.output.lock").exists()
+
+
+def test_jobs_of_the_comparison_itself_are_found_in_the_queue_by_its_run():
+    """As SLURM's scripts name them: by their wildcards."""
+    text = (REPOSITORY / "workflow/research.smk").read_text()
+    outputs = re.findall(r'"(results/\S+?)"', text.split("rule research_numbers")[1])
+    assert outputs and all(path.startswith(("results/{run}/", "results/{{run}}/")) for path in outputs)
 
 
 def test_the_file_of_worlds_is_plain_yaml():
