@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 from pscnet.config import Config
 from pscnet.timeaxis import PARTS
+from pscnet.variants import ENSEMBLE
 
 #: Beside the job itself, a batch system counts the two Snakemake processes that start it on the node [MB].
 STARTERS_MB = 500
@@ -41,6 +42,8 @@ class Extent:
     months : mapping
         Months that a part of the split reads, neighbours included; and of the whole period (``all``).
     epochs, ensemble : int
+    compared : int
+        Seeds of the comparison.
     """
 
     fine: int
@@ -49,6 +52,7 @@ class Extent:
     months: Mapping[str, int]
     epochs: int
     ensemble: int
+    compared: int
 
     @classmethod
     def of(cls, config: Config) -> Extent:
@@ -66,6 +70,7 @@ class Extent:
             months=spans | {"all": len(every)},
             epochs=config.training.epochs,
             ensemble=config.training.ensemble,
+            compared=config.compare.seeds,
         )
 
 
@@ -107,6 +112,9 @@ PASSES: dict[str, Callable[[Extent, Wildcards], float]] = {
     "every epoch": lambda extent, w: extent.epochs,
     "every member": lambda extent, w: extent.ensemble,
     "every member and test month": lambda extent, w: extent.ensemble * extent.months["test"],
+    "every compared net and test month": lambda extent, w: (
+        (extent.compared if w.get("members", "") == ENSEMBLE else 1) * extent.months["test"]
+    ),
 }
 
 
@@ -148,7 +156,7 @@ DEMANDS: dict[str, Demand] = {
     "compare_numbers": Demand("nothing", (230, 0), (23, 0)),
     "compare_page": Demand("nothing", (120, 0), (8.4, 0)),
     "compare_references": Demand("fields, test", (480, 86), (97, 12)),
-    "compare_scores": Demand("predictors, month", (570, 21), (180, 0.29), "every member and test month"),
+    "compare_scores": Demand("predictors, month", (570, 21), (180, 0.87), "every compared net and test month"),
     "dataset_bands": Demand("predictors, month", (340, 13), (2.7, 0.42)),
     "dataset_covariance": Demand("retrievals, part", (500, 250), (30, 5.1)),
     "dataset_kriged": Demand("retrievals, part", (350, 24), (28, 22)),

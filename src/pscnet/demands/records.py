@@ -13,6 +13,7 @@ import numpy as np
 
 from pscnet.config import Config
 from pscnet.demands import DEMANDS, PASSES, SIZES, Demand, Demands, Extent
+from pscnet.variants import ENSEMBLE
 
 
 @dataclass(frozen=True)
@@ -47,11 +48,13 @@ def read_records(folders: Iterable[str | Path], runs: Iterable[str]) -> list[Rec
         if run is None:
             continue
         rest = path.stem[len(run) + 1 :]
-        part = {"part": "validation"} if rest.split("_")[0] == "validation" else {}
+        words = rest.split("_")
+        wildcards = {"part": "validation"} if words[0] == "validation" else {}
+        wildcards |= {"members": ENSEMBLE} if words[-1] == ENSEMBLE else {}
         with open(path, encoding="utf-8") as file:
             for row in csv.DictReader(file, delimiter="\t"):
                 try:
-                    records.append(Record(path.parent.name, run, float(row["s"]), float(row["max_rss"]), part))
+                    records.append(Record(path.parent.name, run, float(row["s"]), float(row["max_rss"]), wildcards))
                 except (TypeError, ValueError):
                     continue
     return records

@@ -145,6 +145,14 @@ def test_a_part_of_the_split_counts_for_itself():
     assert train > validation
 
 
+def test_an_ensemble_of_the_comparison_asks_for_all_its_seeds():
+    """Whatever the size of the product's own ensemble."""
+    nets = DEMANDS["compare_scores"]
+    extent = Extent.of(a_run(training={"ensemble": 1}, compare={"seeds": 10}))
+    first, one = nets.measured(extent, {"members": "0"})[1], nets.seconds[0]
+    assert nets.measured(extent, {"members": "ensemble"})[1] - one == pytest.approx(10 * (first - one))
+
+
 def test_the_extent_counts_months_with_their_neighbours():
     extent = Extent.of(TWINS["demo"])
     assert (extent.fine, extent.predictors, extent.epochs, extent.ensemble) == (48 * 48, 8, 12, 3)
@@ -246,6 +254,14 @@ def test_records_are_read_from_files(tmp_path):
     assert runs == ["demo", "demo_two"]
     (line,) = table(read_records([tmp_path], ["demo_two"]), {"demo_two": TWINS["demo"]})
     assert (line.seconds, line.mb, line.jobs) == (9.5, 999.0, 1)
+
+
+def test_a_record_knows_what_decides_on_its_size(tmp_path):
+    for rule, file in {"dataset_samples": "demo_validation", "compare_scores": "demo_pscnet_ensemble"}.items():
+        (tmp_path / rule).mkdir()
+        (tmp_path / rule / f"{file}.tsv").write_text("s\tmax_rss\n4.5\t444.1\n")
+    wildcards = {record.rule: record.wildcards for record in read_records([tmp_path], ["demo"])}
+    assert wildcards == {"dataset_samples": {"part": "validation"}, "compare_scores": {"members": "ensemble"}}
 
 
 def test_the_script_prints_table_and_entries(tmp_path, capsys, monkeypatch):
