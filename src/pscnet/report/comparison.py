@@ -14,8 +14,7 @@ from typing import Any
 from pscnet.report.tables import number
 from pscnet.sources.atomic import replacing
 from pscnet.validation import OPTIMAL, PRODUCT
-from pscnet.validation.comparison_targets import together
-from pscnet.validation.groups import ABLATION, GROUPS, OURS, Entry, entries_of, entry_of
+from pscnet.validation.groups import ABLATION, GROUPS, OURS, TOGETHER, Entry, entries_of, entry_of, together
 
 #: Columns of the main table: score, heading and decimals.
 _COLUMNS = (
@@ -122,7 +121,8 @@ def _main_row(name: str, method: Mapping[str, Any], entry: Entry) -> list[str]:
     cells = [f"**{marked}**" if entry.group == OURS else marked]
     cells += [_with_spread(method["scores"].get(score, {}), digits) for score, _, digits in _COLUMNS]
     cells[3:3] = [_difference(method, OPTIMAL, "relative_ubrmse", None, itself=name == OPTIMAL)]
-    cells += [_difference(method, PRODUCT, key, digits, itself=name == PRODUCT) for key, _, digits in _DIFFERENCES[:2]]
+    alike = TOGETHER if together(name) and TOGETHER in method["differences"] else PRODUCT
+    cells += [_difference(method, alike, key, digits, itself=name == alike) for key, _, digits in _DIFFERENCES[:2]]
     seconds = "–" if entry.seconds is None else number(round(entry.seconds))
     return [*cells, number(entry.parameters), seconds]
 
@@ -162,7 +162,7 @@ def ablation_table(
         cells = [_difference(methods[name], base, key, digits) for key, _, digits in _DIFFERENCES]
         label = known[name].label if base == full else f"{known[name].label} (to: {known[base].label})"
         rows.append([label, *cells, verdict(methods[name]["differences"][base]["relative_ubrmse"])])
-    headings = ["", *(heading for _, heading, _ in _DIFFERENCES), "without it"]
+    headings = ["", *(heading for _, heading, _ in _DIFFERENCES), "ubRMSE without it"]
     note = (
         f"Difference to {entries_of([full], entries)[full].label}, or to what is named, in the mean of "
         f"{_worlds(comparison)}; in brackets the 95 % interval by blocks of days and seeds, paired by block."
@@ -185,7 +185,7 @@ def targets_table(targets: Mapping[str, Sequence[Mapping[str, Any]]]) -> Table:
     for name, found in targets.items():
         if len(targets) > 1:
             rows.append([entry_of(name).label + ("" if together(name) else ", mean of single nets")])
-        rows += [[t["name"], number(t["value"], 3), t["wanted"].replace("-", "−"), words[t["reached"]]] for t in found]
+        rows += [[t["name"], number(t["value"], 4), t["wanted"].replace("-", "−"), words[t["reached"]]] for t in found]
     return Table("targets", "Targets", "", ["target", "value", "wanted", ""], rows)
 
 
@@ -210,6 +210,8 @@ def _note(comparison: Mapping[str, Any]) -> str:
         f"{comparison['block_days']} days within each world and of the scatter over seeds (of single trainings that of "
         "the method compared with, or of those with several; where there is none, of blocks alone)."
     )
+    if TOGETHER in comparison["methods"]:
+        text += " Ensembles are set against PSCNet's ensemble, single nets against single nets."
     return text + (" \\* scored on other samples than the first row compared with." if marked else "")
 
 

@@ -1,19 +1,22 @@
 """The comparison of models as files for people: tables in a Markdown page and a CSV file, and figures.
 
-    python -m pscnet.report.comparison_page results/research/comparison.json docs/method/results.md
+    python -m pscnet.report.comparison_page results/research/models.json docs/method/results.md
 
 fills the tables of a document that has their markers, and puts the figures beside it.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from pscnet.report.comparison import (
     Table,
+    TableError,
     ablation_table,
     main_table,
     targets_table,
@@ -96,5 +99,35 @@ def fill_document(comparison: str | Path, page: str | Path) -> None:
         write_comparison_figures(Path(page).parent / "figures", {**comparison, "methods": whole}, entries)
 
 
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Fill a document from the command line.
+
+    Returns
+    -------
+    int
+        Exit code: 1, and what is wrong in words, when a file is not what was expected.
+    """
+    parser = argparse.ArgumentParser(
+        prog="python -m pscnet.report.comparison_page", description="Fill a document's tables and renew its figures."
+    )
+    parser.add_argument("comparison", type=Path, help="such as results/research/models.json")
+    parser.add_argument("document", type=Path, help="with the markers of the tables, such as docs/method/results.md")
+    given = parser.parse_args(arguments)
+    try:
+        fill_document(given.comparison, given.document)
+    except FileNotFoundError as error:
+        print(
+            f"{error.filename}: expected the numbers of a comparison, found no such file. "
+            "`snakemake -s workflow/research.smk --cores 2` writes results/research/models.json, with the target parts "
+            "results/research/parts.json; `snakemake compare_models` writes those of one run.",
+            file=sys.stderr,
+        )
+        return 1
+    except (ValueError, KeyError, TableError) as error:
+        print(f"{given.comparison}, {given.document}: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
 if __name__ == "__main__":
-    fill_document(*sys.argv[1:3])
+    sys.exit(main())

@@ -13,7 +13,7 @@ from pscnet.validation.blocks import BlockMoments
 from pscnet.validation.comparison import compare
 from pscnet.validation.comparison_targets import comparison_targets
 from pscnet.validation.document import without_nan
-from pscnet.validation.groups import Entry, entry_of
+from pscnet.validation.groups import TOGETHER, Entry, entry_of
 
 #: World to method to the files of its seeds.
 Files = Mapping[str, Mapping[str, Sequence[str | Path]]]
@@ -40,7 +40,8 @@ def compare_worlds(worlds: Files, output: str | Path, controls: Files | None = N
     common = [method for method in worlds[names[0]] if all(method in worlds[name] for name in names)]
     rows = {method: [worlds[name][method] for name in names] for method in common}
     entries = {method: _entry(method, leaves) for method, leaves in rows.items()}
-    comparison = compare(rows, names, list(dict.fromkeys([PRODUCT, OPTIMAL, *(e.base for e in entries.values())])))
+    bases = (entry.base for entry in entries.values())
+    comparison = compare(rows, names, list(dict.fromkeys([PRODUCT, OPTIMAL, TOGETHER, *bases])))
     checks = {
         name: compare({method: [paths] for method, paths in methods.items()}, [name])
         for name, methods in (controls or {}).items()
@@ -49,9 +50,7 @@ def compare_worlds(worlds: Files, output: str | Path, controls: Files | None = N
         "comparison": comparison,
         "entries": {method: vars(entry) for method, entry in entries.items()},
         "targets": {
-            name: comparison_targets(comparison, entries, checks, name)
-            for name in (PRODUCT, f"{PRODUCT}_ensemble")
-            if name in rows
+            name: comparison_targets(comparison, entries, checks, name) for name in (PRODUCT, TOGETHER) if name in rows
         },
         "controls": checks,
     }

@@ -7,7 +7,7 @@ from math import isfinite, nan
 from typing import Any
 
 from pscnet.validation import INTERPOLATED, OPTIMAL, PRODUCT
-from pscnet.validation.groups import ABLATION, OURS, OWN, REFERENCE, Entry, entries_of
+from pscnet.validation.groups import ABLATION, OURS, OWN, REFERENCE, Entry, entries_of, together
 from pscnet.validation.targets import target
 
 #: Gradient boosting's name among the methods.
@@ -55,8 +55,8 @@ def comparison_targets(
     detail = "subpixel_r_beyond"
     rivals = [name for name in alike if groups[name] not in (OURS, ABLATION)]
     best = max(rivals, key=lambda name: _finite(_score(methods, name, detail), -1.0), default="")
-    if together(ours) and f"{boosting}_ensemble" in methods:
-        boosting = f"{boosting}_ensemble"
+    if together(ours):
+        boosting = next((name for name in alike if name.startswith(boosting) and together(name)), boosting)
     rows = [
         _relative(comparison, ours, INTERPOLATED, "interpolated SMAP", -0.15),
         _relative(comparison, ours, OPTIMAL, "optimal interpolation", -0.05),
@@ -75,11 +75,6 @@ def comparison_targets(
         *_alone(methods, ours),
     ]  # fmt: skip
     return rows + _controls(controls or {}, "pscnet")
-
-
-def together(name: str) -> bool:
-    """Whether a row is an ensemble: single nets are compared with single nets, and ensembles with ensembles."""
-    return name.endswith("_ensemble")
 
 
 def _alone(methods: Mapping[str, Any], ours: str) -> list[dict[str, object]]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pscnet.validation import METHODS, PRODUCT
-from pscnet.variants import part_of
+from pscnet.variants import ENSEMBLE, part_of
 
 REFERENCE, LITERATURE, OWN, OURS, ABLATION = "reference", "literature", "own", "pscnet", "ablation"
 
@@ -20,7 +20,10 @@ GROUPS = {
 }
 
 _LITERATURE_SUFFIX = "_literature"
-_ENSEMBLE_SUFFIX = "_ensemble"
+_ENSEMBLE_SUFFIX = f"_{ENSEMBLE}"
+
+#: PSCNet's seeds as one method.
+TOGETHER = f"{PRODUCT}{_ENSEMBLE_SUFFIX}"
 
 #: Names that do not follow from replacing underscores.
 _SPOKEN = {
@@ -62,7 +65,7 @@ def entry_of(name: str, parameters: int | None = None, seconds: float | None = N
     """
     if name in METHODS and name != PRODUCT:
         return Entry(METHODS[name], REFERENCE, parameters, seconds)
-    if name in (PRODUCT, PRODUCT + _ENSEMBLE_SUFFIX):
+    if name in (PRODUCT, TOGETHER):
         group = OURS
     elif name.endswith(_LITERATURE_SUFFIX):
         group = LITERATURE
@@ -73,6 +76,11 @@ def entry_of(name: str, parameters: int | None = None, seconds: float | None = N
     label = _label(name.removesuffix(_LITERATURE_SUFFIX))
     # The same net wears both dresses: where groups are not drawn, the label has to tell them apart.
     return Entry(f"{label} (literature)" if group == LITERATURE else label, group, parameters, seconds)
+
+
+def together(name: str) -> bool:
+    """Whether a row is an ensemble: single nets are compared with single nets, and ensembles with ensembles."""
+    return name.endswith(_ENSEMBLE_SUFFIX)
 
 
 def _label(name: str) -> str:

@@ -22,11 +22,12 @@ from pscnet.report.comparison import (
     write_markdown,
 )
 from pscnet.report.comparison_figures import chosen_lines, draw_methods, draw_reliability, write_comparison_figures
-from pscnet.report.comparison_page import fill_document
+from pscnet.report.comparison_page import fill_document, main
 from pscnet.scores import PairMoments
+from pscnet.validation import OPTIMAL, PRODUCT
 from pscnet.validation.blocks import NOMINAL, BlockMoments
 from pscnet.validation.comparison import compare
-from pscnet.validation.groups import Entry, entry_of
+from pscnet.validation.groups import TOGETHER, Entry, entry_of
 from pscnet.validation.truth import Parts, inside
 
 #: Method: standard deviation of its error [m3 m-3] and number of seeds.
@@ -36,6 +37,7 @@ ERRORS = {
     "pscnet_no_squeeze": (0.020, 2),
     "pscnet_no_background": (0.030, 2),
     "unet": (0.022, 2),
+    "unet_ensemble": (0.0216, 1),
     "unet_literature": (0.040, 2),
     "era5_land_rescaled": (0.035, 1),
     "smap_interpolated": (0.030, 1),
@@ -73,7 +75,7 @@ def comparison() -> dict:
         for name, (size, seeds) in ERRORS.items()
     }
     rows[FLAT] = [[_moments(rng, truth, np.full_like(truth, 0.2), False)] for truth in truths]
-    made = compare(rows, ["naqu", "maqu"], draws=200)
+    made = compare(rows, ["naqu", "maqu"], [PRODUCT, OPTIMAL, TOGETHER], draws=200)
     return json.loads(json.dumps(made).replace("NaN", "null"))
 
 
@@ -108,6 +110,16 @@ def test_the_main_table_groups_the_methods_and_shows_their_numbers(comparison):
     assert alone.endswith(f"(+{100 * difference['low']:.1f} to +{100 * difference['high']:.1f})")
     assert unet["inside 1 σ"] == "–" and unet["parameters"] == "–"
     assert "±" not in _cells(table, "optimal interpolation")["ubRMSE"]
+
+
+def test_ensembles_are_set_against_the_ensemble(comparison):
+    table = main_table(comparison)
+    differences = comparison["methods"]["unet_ensemble"]["differences"]
+    shown = _cells(table, "U-Net, ensemble")["R to PSCNet"].split(" ")[0]
+    expected, other = (differences[name]["temporal_r"]["mean"] for name in (TOGETHER, PRODUCT))
+    assert shown == f"{expected:.3f}".replace("-", "−") != f"{other:.3f}".replace("-", "−")
+    assert _cells(table, "PSCNet, ensemble")["ubRMSE to PSCNet"] == "–"
+    assert "Ensembles are set against PSCNet's ensemble" in table.note
 
 
 def test_undefined_scores_are_dashes(comparison):
@@ -168,7 +180,7 @@ def test_by_world_and_targets(comparison):
         {"name": "two", "value": math.nan, "wanted": "at least +0", "reached": None},
     ]
     rows = targets_table({"pscnet": targets}).rows
-    assert rows == [["one", "−0.200", "at most −0.15", "reached"], ["two", "–", "at least +0", "undefined"]]
+    assert rows == [["one", "−0.2000", "at most −0.15", "reached"], ["two", "–", "at least +0", "undefined"]]
     both = targets_table({"pscnet": targets, "pscnet_ensemble": targets[:1]}).rows
     assert both == [["PSCNet, mean of single nets"], *rows, ["PSCNet, ensemble"], rows[0]]
 
@@ -280,5 +292,13 @@ def test_figures_are_drawn(comparison, tmp_path):
 
 def test_few_lines_are_chosen_whatever_the_number_of_methods(comparison):
     chosen = chosen_lines(comparison)
-    assert chosen[:3] == ["pscnet_ensemble", "unet", "unet_literature"] and "optimal_interpolation" in chosen
+    assert chosen[:3] == ["pscnet_ensemble", "unet_ensemble", "unet_literature"] and "optimal_interpolation" in chosen
     assert len(chosen) == len(set(chosen)) <= 7
+
+
+def test_the_command_line_says_which_command_writes_the_numbers(tmp_path, capsys):
+    page = tmp_path / "results.md"
+    page.write_text("")
+    assert main([str(tmp_path / "models.json"), str(page)]) == 1
+    said = capsys.readouterr().err
+    assert "models.json: expected the numbers of a comparison" in said and "workflow/research.smk" in said
