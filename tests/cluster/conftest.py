@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.slurm import PROFILE, ForeignError, Job, Slurm, missing, wait_until
+from tests.cluster.slurm import PROFILE, ForeignError, Job, Slurm, missing
 from tests.conftest import Workspace
+from tests.waiting import wait_until
 
 
 @pytest.fixture(scope="session")
@@ -62,6 +63,10 @@ class Head:
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()
 
+    def let_go(self) -> None:
+        """Give the job that hangs leave to go on."""
+        (self.space.root / "go").touch()
+
     def wait(self, seconds: float = 600) -> None:
         """Wait for a good end."""
         try:
@@ -83,8 +88,7 @@ class Head:
         started = self.space.root / "stalled"
         wait_until(
             lambda: started.exists() and any(job.state == "RUNNING" for job in self.jobs(what)),
-            f"a running job of {what}\n{self.said()}",
-            120,
+            lambda: f"a running job of {what}\n{self.said()}",
         )
         return next(job for job in self.jobs(what) if job.state == "RUNNING")
 
@@ -103,16 +107,17 @@ def make_head(slurm, tiny_run, tmp_path_factory) -> Callable[..., Head]:
     return make
 
 
-#: Put before a rule's script in a workspace: the first job of it says that it is there and then hangs.
+#: Put before a rule's script in a workspace: the first job of it says that it is there, and waits for leave to go on.
 STALL = """\
 import pathlib, time
 if not pathlib.Path("stalled").exists():
     pathlib.Path("stalled").touch()
-    time.sleep({seconds})
+    while not pathlib.Path("go").exists():
+        time.sleep(0.1)
 """
 
 
-def stall(head: Head, rule: str, seconds: float = 600) -> None:
-    """Have the first job of a rule hang at its start; the next ones run as ever."""
+def stall(head: Head, rule: str) -> None:
+    """Have the first job of a rule hang at its start until the head lets it go; the next ones run as ever."""
     script = head.space.root / "workflow" / "scripts" / f"{rule}.py"
-    script.write_text(STALL.format(seconds=seconds) + script.read_text())
+    script.write_text(STALL + script.read_text())

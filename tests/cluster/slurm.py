@@ -9,14 +9,13 @@ import secrets
 import shutil
 import socket
 import subprocess
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
 from tests.cluster import machine
+from tests.waiting import wait_until
 
 TEMPLATE = Path(__file__).parent / "slurm.conf.in"
 NODES = ("n1", "n2", "n3")
@@ -44,15 +43,6 @@ PROGRAMS = {
     "munged": "munge",
 }
 PACKAGES = "slurmctld slurmd slurm-client slurm-wlm-basic-plugins munge"
-
-
-def wait_until(condition: Callable[[], object], what: str, seconds: float = 30.0, pause: float = 0.2) -> None:
-    """Wait for a condition, and fail with what was waited for."""
-    end = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > end:
-            raise AssertionError(f"waited {seconds:g} s in vain: {what}")
-        time.sleep(pause)
 
 
 def missing() -> str:

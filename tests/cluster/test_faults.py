@@ -7,12 +7,14 @@ a complete run in which one file is lost and made again.
 from __future__ import annotations
 
 import filecmp
+import re
 import subprocess
 from dataclasses import dataclass, field
 
 import pytest
 
 from tests.cluster.conftest import Head, stall
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -35,6 +37,9 @@ def _stop():
 if not pathlib.Path("stalled").exists():
     threading.Thread(target=_stop, daemon=True).start()
 """
+
+#: What a start says that found jobs of a killed one.
+WAITED = "1 of its SLURM jobs go on"
 
 #: Nodes that a head keeps its jobs off.
 ON_FIRST, NOT_ON_FIRST = (("--slurm-exclude-failed-nodes", nodes) for nodes in ("n2,n3", "n1"))
@@ -60,9 +65,8 @@ def faults(slurm, make_head) -> Faults:
     heads["head_killed"] = make_head("head_killed", [FIELDS, REPORT], *ON_FIRST)
     heads["preempted"] = make_head("preempted", [CHECKPOINT], CHECKPOINT, "--config", EPOCHS)
 
-    for name in ("scancel", "timeout", "node_down"):
+    for name in ("scancel", "timeout", "node_down", "head_killed"):
         stall(heads[name], RULE)
-    stall(heads["head_killed"], RULE, seconds=25)
     script = heads["preempted"].space.root / "workflow" / "scripts" / f"{TRAINING}.py"
     script.write_text(STOP_AFTER_AN_EPOCH + script.read_text())
     # What rules ask for is far too little at first.
@@ -79,6 +83,8 @@ def faults(slurm, make_head) -> Faults:
     heads["head_killed"].start()
     made.node = heads["node_down"].running(RULE).node
     slurm.kill_node(made.node)
+    wait_until(lambda: WAITED in heads["head_killed"].said(), heads["head_killed"].said)
+    heads["head_killed"].let_go()
     try:
         for head in heads.values():
             head.wait()
@@ -137,7 +143,7 @@ def test_a_job_whose_node_went_down_runs_on_another(faults, slurm):
 def test_jobs_go_on_without_their_snakemake_and_the_next_one_waits_for_them(faults):
     head = faults.heads["head_killed"]
     assert "The last Snakemake of run tiny was killed; its lock is cleared away." in head.said()
-    assert "1 of its SLURM jobs go on" in head.said()
+    assert WAITED in head.said()
     assert states(head, RULE) == ["COMPLETED"], "submitted by the first, and not again by the second"
     assert states(head, "report") == ["COMPLETED"]
 
@@ -156,7 +162,8 @@ def test_preempted_training_goes_on_after_its_last_epoch(faults, slurm, make_hea
     assert slurm.state(faults.urgent) == "COMPLETED", "it needs all of the node's GPUs, one of which training had"
     assert (job.state, slurm.restarts(job)) == ("COMPLETED", 1)
     (log,) = (head.space.root / "logs" / TRAINING).glob("*.log")
-    assert "going on after epoch 1" in log.read_text()
+    # The second, where the machine was too busy to stop it at once.
+    assert re.search("going on after epoch [12]", log.read_text())
 
     undisturbed = make_head("undisturbed", [CHECKPOINT])
     undisturbed.space.snakemake(CHECKPOINT, "--cores", "1", "--configfile", "tiny.yaml", "--config", EPOCHS)

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from tests.conftest import PARTS, REPOSITORY
 from tests.sameness import differences
+from tests.waiting import wait_until
 
 
 @dataclass
@@ -29,7 +30,7 @@ class Kills:
     Attributes
     ----------
     delays : list of float
-        Seconds after the start of each kill.
+        Seconds from the moment when jobs could start, or of every fourth kill from the start, to each kill.
     outputs : list of str
         What each start said, the last of a complete run included.
     seconds : float
@@ -51,7 +52,8 @@ def run_and_kill(root: Path, arguments: Sequence[str], kills: int, longest: floa
     arguments : of Snakemake
     kills : int
     longest : float
-        Kills come up to this many seconds after a start; also while it still reads files, or ends.
+        Kills come up to this many seconds after Snakemake has locked its files, on a fast machine as on a slow one;
+        every fourth one up to that after its start, while it still reads files.
     seed : int
 
     Raises
@@ -67,6 +69,8 @@ def run_and_kill(root: Path, arguments: Sequence[str], kills: int, longest: floa
             [sys.executable, "-m", "snakemake", *arguments],
             cwd=root, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
         )  # fmt: skip
+        if len(done.delays) < kills and len(done.delays) % 4:
+            _wait_for_lock(process, root)
         delay = moments.uniform(0.3, longest) if len(done.delays) < kills else 3600
         try:
             process.wait(delay)
@@ -84,6 +88,22 @@ def run_and_kill(root: Path, arguments: Sequence[str], kills: int, longest: floa
             return done
         assert process.returncode == -signal.SIGKILL, done.outputs[-1]
         done.delays.append(delay)
+
+
+def _wait_for_lock(process: subprocess.Popen, root: Path) -> None:
+    """Wait until a Snakemake that has just been started lists its files, or ends; a killed one's lists may be there."""
+    since, folder = time.time(), root / ".snakemake" / "locks"
+    wait_until(
+        lambda: process.poll() is not None or any(_written(path) >= since for path in folder.glob("*.lock")), "a lock"
+    )
+
+
+def _written(path: Path) -> float:
+    """When a file was last written; long ago where it has just been taken away."""
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
 
 
 def main() -> int:

@@ -22,7 +22,7 @@ KILLS = int(os.environ.get("PSCNET_KILLS", "5"))
 def killed(make_workspace):
     """A tiny run that was killed, and what became of it."""
     space = make_workspace("killed")
-    return space, run_and_kill(space.root, ARGUMENTS, KILLS, longest=14 if KILLS <= 5 else 9, seed=3)
+    return space, run_and_kill(space.root, ARGUMENTS, KILLS, longest=9 if KILLS <= 5 else 4, seed=3)
 
 
 def test_the_results_are_those_of_an_undisturbed_run(killed, tiny_run):

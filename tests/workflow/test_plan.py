@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import get_args
 
 import pytest
@@ -16,12 +15,8 @@ from tests.conftest import planned
 PLATEAU_MONTHS, SCORED_MONTHS = 36, 12
 
 
-def test_the_real_run_is_planned_without_data_and_accounts(workspace, capsys):
-    began = time.perf_counter()
+def test_the_real_run_is_planned_without_data_and_accounts(workspace):
     output = workspace.snakemake("-n").stdout
-    seconds = time.perf_counter() - began
-    with capsys.disabled():
-        print(f"\ndry run of the 36-month plan: {seconds:.1f} s")
     from_conftest = output.split("Job stats:\n")[-1]
     for rule, count in {
         "archive_manifest": 2 * PLATEAU_MONTHS,
@@ -53,7 +48,6 @@ def test_the_real_run_is_planned_without_data_and_accounts(workspace, capsys):
         assert f"{rule} {count}" in " ".join(from_conftest.split()), rule
     assert "Raw files are missing in archive, a folder that does not exist" in output
     assert "SMAP is absent in all 36 months" in output
-    assert seconds < 20
 
 
 def test_the_last_month_of_half_a_century_is_planned_by_itself(workspace):

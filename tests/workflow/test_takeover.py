@@ -10,15 +10,14 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from base64 import urlsafe_b64encode
-from collections.abc import Callable
 
 import pytest
 from snakemake import cli
 
 from pscnet.takeover.start import LOOKING_FIRST, LOOKING_ONLY, starts_jobs
 from tests.conftest import Workspace
+from tests.waiting import wait_until
 
 CONFIG = ("--configfile", "tiny.yaml")
 
@@ -161,19 +160,14 @@ def test_a_file_that_is_made_anew_loses_its_record_and_an_orphan_is_ended(space,
     space.snakemake(FIRST, "--cores", "1", *CONFIG)
     record = space.root / ".snakemake/metadata" / urlsafe_b64encode(FIRST.encode()).decode()
     assert record.exists()
-    with space.edited("workflow/scripts/regrid_weights.py", lambda text: f"import time\ntime.sleep(600)\n{text}"):
+    there = space.root / "there"
+    hang = f"import pathlib, time\npathlib.Path({str(there)!r}).touch()\ntime.sleep(6000)\n"
+    with space.edited("workflow/scripts/regrid_weights.py", lambda text: hang + text):
         head = start(FIRST, "--cores", "1", until="Weights from")
-        wait_until(lambda: not record.exists(), "a job that starts without the record")
+        wait_until(lambda: there.exists() and not record.exists(), "a job that starts without the record")
         head.send_signal(signal.SIGKILL)
         head.wait()
     said = space.snakemake(FIRST, "--cores", "1", *CONFIG).stdout
     assert "Jobs that went on after their Snakemake was killed are ended, and done again: regrid_weights" in said
     assert "The last Snakemake of run tiny was killed; its lock is cleared away." in said
     assert record.exists() and DOUBTFUL not in said
-
-
-def wait_until(true: Callable[[], bool], what: str, seconds: float = 60) -> None:
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, f"no {what} within {seconds:g} s"
-        time.sleep(0.1)
