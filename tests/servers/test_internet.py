@@ -91,7 +91,7 @@ def test_stall_lasts_until_the_client_gives_up(files):
     start = time.monotonic()
     with pytest.raises(requests.exceptions.ConnectionError):
         requests.get("https://files.example.org/stall", timeout=0.3)
-    assert 0.2 < time.monotonic() - start < 3
+    assert 0.2 < time.monotonic() - start < 60
 
 
 def test_vanished_answer_is_a_connection_error(files):
@@ -134,7 +134,7 @@ def test_connections_end_with_the_internet(tmp_path):
             session.proxies, session.verify = {"https": net.proxy}, str(net.certificate)
             session.get("https://files.example.org/echo", timeout=5)
             assert net.connections() == 1
-        end = time.monotonic() + 5
+        end = time.monotonic() + 60
         while net.connections() and time.monotonic() < end:
             time.sleep(0.02)
         assert net.connections() == 0

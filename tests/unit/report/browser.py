@@ -163,7 +163,7 @@ class Browser:
         self.driver.quit()
 
 
-def wait(true: Callable[[], Any], seconds: float = 20.0) -> None:
+def wait(true: Callable[[], Any], seconds: float = 60.0) -> None:
     """Wait until something is true; fail when it is not in time."""
     end = time.monotonic() + seconds
     while not true():

@@ -156,7 +156,7 @@ def test_patience_ends_in_words():
     begun = time.monotonic()
     with pytest.raises(UnavailableError) as caught:
         persist(call, "SMAP 2016-05", Patience(0.01, 0.05, give_up_after=0.2))
-    assert 0.2 <= time.monotonic() - begun < 5.0
+    assert 0.2 <= time.monotonic() - begun < 60.0
     text = str(caught.value)
     assert text.startswith(
         "SMAP 2016-05: expected an answer within 0.2 s; found ConnectionError: https://h/x?*** reset"
@@ -226,8 +226,10 @@ def test_progress_makes_pauses_short_again(monkeypatch):
 def test_stop():
     begun = time.monotonic()
     with pytest.raises(UnavailableError):
-        persist(Flaky(9, refusal(503, Retry_After="20")), "SMAP", PATIENCE, stop=lambda: time.monotonic() - begun > 0.1)
-    assert time.monotonic() - begun < 5.0
+        persist(
+            Flaky(9, refusal(503, Retry_After="200")), "SMAP", PATIENCE, stop=lambda: time.monotonic() - begun > 0.1
+        )
+    assert time.monotonic() - begun < 60.0
 
 
 def test_nothing_is_called_after_a_stop():

@@ -178,7 +178,7 @@ def test_long_texts_take_no_time():
     text = "QUJD" * 50_000 + "?" * 2000 + " https://h/" + "a=b&" * 20_000
     begun = time.monotonic()
     redact(text)
-    assert time.monotonic() - begun < 5.0
+    assert time.monotonic() - begun < 60.0, "with the square of its length it would be hours"
 
 
 def test_public_url():

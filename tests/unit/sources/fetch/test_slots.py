@@ -16,26 +16,29 @@ from pscnet.sources.fetch import RefusedError, UnavailableError
 from pscnet.sources.fetch.locks import exclusive
 from pscnet.sources.fetch.parts import Part
 from pscnet.sources.fetch.slots import slot
+from tests.waiting import wait_until
 
 
 class Crowd:
-    """Threads that go through a context, and how many of them were inside at once."""
+    """Threads that go through a context, each staying until ``count`` are inside; and how many were at most."""
 
-    def __init__(self, enter, people: int) -> None:
+    def __init__(self, enter, count: int) -> None:
         self.inside = self.most = self.through = 0
         self._lock, self._enter = threading.Lock(), enter
-        threads = [threading.Thread(target=self._go) for _ in range(people)]
+        self._full = threading.Barrier(count)
+        threads = [threading.Thread(target=self._go) for _ in range(3 * count)]
         for one in threads:
             one.start()
         for one in threads:
-            one.join(30.0)
+            one.join(60.0)
 
     def _go(self) -> None:
         with self._enter():
             with self._lock:
                 self.inside += 1
                 self.most = max(self.most, self.inside)
-            time.sleep(0.03)
+            self._full.wait(60.0)
+            time.sleep(0.03)  # time for one too many
             with self._lock:
                 self.inside -= 1
                 self.through += 1
@@ -43,13 +46,13 @@ class Crowd:
 
 @pytest.mark.parametrize("count", [1, 3])
 def test_so_many_at_once_and_no_more(tmp_path, count):
-    crowd = Crowd(lambda: slot(tmp_path, "cds", count), 8)
-    assert (crowd.through, crowd.most) == (8, count)
+    crowd = Crowd(lambda: slot(tmp_path, "cds", count), count)
+    assert (crowd.through, crowd.most) == (3 * count, count)
 
 
 def test_one_at_a_time(tmp_path):
-    crowd = Crowd(lambda: exclusive(tmp_path / "new" / "key.lock"), 5)
-    assert (crowd.through, crowd.most) == (5, 1)
+    crowd = Crowd(lambda: exclusive(tmp_path / "new" / "key.lock"), 1)
+    assert (crowd.through, crowd.most) == (3, 1)
 
 
 def test_names_do_not_share(tmp_path):
@@ -72,8 +75,9 @@ def test_waiting_is_told_once(tmp_path):
     with slot(tmp_path, "cds", 1):
         other = threading.Thread(target=lambda: slot(tmp_path, "cds", 1, notes.append).__enter__())
         other.start()
-        time.sleep(0.3)
-    other.join(10.0)
+        wait_until(lambda: notes, "a note")
+        time.sleep(0.3)  # time for a second one
+    other.join(60.0)
     assert not other.is_alive()
     assert len(notes) == 1
     assert "waiting" in notes[0]
@@ -120,6 +124,7 @@ import sys, time
 from pscnet.sources.fetch.locks import exclusive
 from pscnet.sources.fetch.parts import Part
 from pscnet.sources.fetch.slots import slot
+from tests.waiting import wait_until
 with slot(sys.argv[1], "cds", 1), exclusive(sys.argv[1] + "/key.lock"):
     print("inside", flush=True)
     time.sleep(60)

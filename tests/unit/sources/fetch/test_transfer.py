@@ -118,7 +118,7 @@ class Store:
             if turn.trickle or turn.pace:
                 self.over.wait(0.05 if turn.trickle else turn.pace)
         if turn.stall is not None:
-            self.over.wait(5.0)
+            self.over.wait(60.0)
         elif turn.cut is None and turn.length == "chunked":
             handler.wfile.write(b"0\r\n\r\n")
 
@@ -266,7 +266,7 @@ def test_a_stall_is_noticed(store, fetch):
     store.turns = [Turn(stall=500_000), Turn()]
     begun = time.monotonic()
     assert fetch().again == 0
-    assert time.monotonic() - begun < 4.0, "the store is silent for 5 s"
+    assert time.monotonic() - begun < 30.0, "the store is silent for a minute"
 
 
 def test_a_trickle_is_noticed(store, fetch):
@@ -332,7 +332,7 @@ def test_a_server_that_asks_for_too_much(store, fetch):
     begun = time.monotonic()
     with pytest.raises(UnavailableError, match="asks to wait 278 h"):
         fetch()
-    assert time.monotonic() - begun < 3.0
+    assert time.monotonic() - begun < 60.0
 
 
 @pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
@@ -487,7 +487,7 @@ def test_a_killed_process_loses_nothing(store, fetch, part):
     store.turns = [Turn(stall=700_000), Turn()]
     child = subprocess.Popen([sys.executable, "-c", CHILD, store.url, str(part)], env=os.environ | _with_sources())
     try:
-        deadline = time.monotonic() + 15.0
+        deadline = time.monotonic() + 60.0
         while not (part.exists() and part.stat().st_size == 700_000):
             assert child.poll() is None, "the child ended"
             assert time.monotonic() < deadline
@@ -555,11 +555,11 @@ def test_a_part_renamed_while_another_waits(store, part, tmp_path):
 
 
 def test_stop_ends_waiting(store, fetch):
-    store.turns = [Turn(status=503, headers=(("Retry-After", "9"),))]
+    store.turns = [Turn(status=503, headers=(("Retry-After", "99"),))]
     begun = time.monotonic()
     with pytest.raises(UnavailableError):
         fetch(stop=lambda: time.monotonic() - begun > 0.2)
-    assert time.monotonic() - begun < 5.0
+    assert time.monotonic() - begun < 60.0
 
 
 @pytest.mark.parametrize("size", [0, 10, 3_000_000, 6_000_000, 6_000_001])
