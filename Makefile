@@ -1,6 +1,7 @@
 # make demo        install and run the whole pipeline on a small simulated Plateau
 # make demo_fetch  the same from local services over the network: fetching to be watched (minutes)
 # make test        install and run all tests
+# make install     only make the environment
 # make bench       ratios to plain references, memory of a month of the Plateau, of training, of a granule, plans (minutes)
 # make dev         install what development needs, and the commit hooks
 # make lint        only the style checks
@@ -21,10 +22,12 @@ export MPLBACKEND := Agg
 export OMP_NUM_THREADS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo_fetch test bench dev lint docs lock clean
+.PHONY: help install demo demo_fetch test bench dev lint docs lock clean
 
 help:
 	@sed -n 's/^# make/make/p' Makefile
+
+install: $(VENV)/demo.stamp
 
 demo: $(VENV)/demo.stamp
 	$(BIN)/snakemake --cores $(CORES) --configfile config/demo.yaml

@@ -348,7 +348,7 @@ class Downscale(Section):
     batch_steps: int = Field(8, ge=1, description="Time steps computed together.")
     threads: int = Field(2, ge=1, description="CPU threads of a month's job.")
     variance_factor: float = Field(
-        1.4, gt=0, description="Variance of a 10 km error over that of its 36 km mean (twin worlds of other seeds)."
+        1.4, gt=0, description="Variance of a 10 km error over that of its 36 km mean (found on a twin of seed 11)."
     )
     systematic_std: float = Field(
         0.030, ge=0, lt=0.5, description="Error [m3 m-3] that agreement with SMAP cannot see: its bias, static detail."

@@ -1,4 +1,4 @@
-# The simulated Plateau, written as provider files; its truth lies apart, for verify and compare rules only.
+# The simulated Plateau, written as provider files; its truth lies apart, for verify, validate and compare rules only.
 
 
 rule twin_month:

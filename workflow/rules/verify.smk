@@ -1,4 +1,4 @@
-# Is it allowed, is it good? With those of compare.smk the only rules that may read the truth of a twin.
+# Is it allowed, is it good? With those of validate.smk and compare.smk the only rules that may read the truth of a twin.
 
 
 rule verify_product:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from pscnet.channels import LEARNT_PARTS, band_names
 from pscnet.config import Config
 from pscnet.doctor.findings import Finding, attention, duration, gigabytes, missing, ok
 from pscnet.sources import SourceError
@@ -159,7 +160,9 @@ def disks(config: Config, settings: Settings, found: list[Holding]) -> Iterator[
         flight = settings.downloads_at_once * max(estimate.WHOLE_FILE[name] for name in config.fetch.smap.products)
         coming = sum(holding.left for holding in found)
         need[config.archive] = coming + (flight if coming else 0)
-    build = estimate.build(nodes, months, len(config.predictors))
+    split, bands = config.make_split(), len(band_names(config.samples.time_scales_days))
+    learnt = sorted({month for part in LEARNT_PARTS for month in split.months(part)})
+    build = estimate.build(nodes, months, len(config.predictors), bands, learnt, split.months("test"))
     if config.source == "twin":
         build += estimate.era5_land(nodes, months, config.predictors).kept  # its raw files lie in build/ too
     need["build"] = max(0, build - _tree_size(Path("build") / config.run))

@@ -4,6 +4,7 @@
 """
 
 from pscnet.nets.frame import Net, NetSpec
+from pscnet.nets.pscnet import PSCNet
 from pscnet.nets.registry import NETS, UnknownNetError, make_net, require_known
 
-__all__ = ["NETS", "Net", "NetSpec", "UnknownNetError", "make_net", "require_known"]
+__all__ = ["NETS", "Net", "NetSpec", "PSCNet", "UnknownNetError", "make_net", "require_known"]

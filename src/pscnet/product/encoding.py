@@ -13,7 +13,7 @@ from ..timeaxis import STEP_HOURS, month_stamps
 from ..variables import FLAG_BITS, SOIL_MOISTURE_RANGE
 from .attributes import DEPTH, ProductError
 
-#: Resolution of packed values [m3 m-3], about 3.1e-5: a thousandth of a typical uncertainty, and 0.9 fits an int16.
+#: Resolution of packed values [m3 m-3], about 3.1e-5: a thousandth of the least uncertainty, and 0.9 fits an int16.
 #: A power of two is exact in float32 and float64, so every reader unpacks to the same number.
 SCALE = 2.0**-15
 FILL = -32768

@@ -16,7 +16,9 @@ SPL3SMP_E, whole   up to 700 MB a day go over the network (as users report).
 SPL4SMGP, crop     M09 cells of the box x (variables + 4 of position) x 4 byte x 0.55, eight files a day.
 SPL4SMGP, whole    143 MB a file, eight files a day, go over the network (150 383 099 byte is one).
 `build/`           predictors: nodes x steps x variables x 4 byte x 0.55, and 1/8 of it for daily means; filter
-                   states: nodes x variables x 11 x 4 byte a month; fields before packing: nodes x steps x 9 byte.
+                   states: nodes x variables x 11 x 4 byte a month; fields before packing: nodes x steps x 9 byte;
+                   samples: nodes x (variables x bands x 2 + 4) byte at two stamps of each day that is learnt from;
+                   references: nodes x steps of the test months x 6 x 4 byte.
 product            nodes x steps x (2 + 2 + 1) byte packed, (4 + 4 + 1) byte plain: the size before compression.
 CDS requests       a month and step type at a time, halved while variables x days x 8 exceed the largest request;
                    with accumulated variables one more at each end of the period.
@@ -54,6 +56,9 @@ ENHANCED_CELL = 250
 
 #: Values that the filters remember of each variable and node from one month to the next.
 FILTER_STATES = 11
+
+#: Fields of the references that are kept of the test months.
+REFERENCE_FIELDS = 6
 
 #: Shortest and longest time of a CDS request [h], and slowest and fastest download from Earthdata [byte/s].
 REQUEST_HOURS = (1 / 6, 4.0)
@@ -114,12 +119,27 @@ def smap(
     return Share(product, SOURCE_OF[product], files * min(one, whole), files * whole)
 
 
-def build(nodes: int, months: Sequence[str], variables: int) -> int:
-    """Size of ``build/{run}`` [byte], without the raw files of the simulated Plateau."""
+def build(
+    nodes: int, months: Sequence[str], variables: int, bands: int, learnt: Sequence[str], tested: Sequence[str]
+) -> int:
+    """Size of ``build/{run}`` [byte], without the raw files and the truth of the simulated Plateau.
+
+    Parameters
+    ----------
+    nodes : int
+    months : sequence of str
+        The period.
+    variables, bands : int
+        Predictors, and bands of each.
+    learnt, tested : sequence of str
+        Months of training and validation, and of the test.
+    """
     steps = _days(months) * STEPS_PER_DAY
     predictors = nodes * steps * variables * 4 * COMPRESSED * (1 + 1 / STEPS_PER_DAY)
     states = nodes * len(months) * variables * FILTER_STATES * 4
-    return int(predictors + states + nodes * steps * 9)
+    samples = nodes * 2 * _days(learnt) * (variables * bands * 2 + 4)
+    references = nodes * _days(tested) * STEPS_PER_DAY * REFERENCE_FIELDS * 4
+    return int(predictors + states + nodes * steps * 9 + samples + references)
 
 
 def product(nodes: int, months: Sequence[str], dtype: str) -> int:

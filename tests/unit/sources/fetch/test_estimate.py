@@ -21,7 +21,7 @@ def test_three_years_of_the_plateau():
     assert [round(share.kept / 1e9, 1) for share in shares] == [11.2, 32.9, 17.0, 9.6]
     assert [round(share.carried / 1e9) for share in shares] == [11, 33, 767, 1254]
     assert [share.source for share in shares] == ["era5_land", "smap", "smap_e", "smap_l4"]
-    assert round(estimate.build(NODES, PERIOD, 12) / 1e9) == 17
+    assert round(estimate.build(NODES, PERIOD, 12, 5, PERIOD[:24], PERIOD[24:]) / 1e9) == 30
     assert round(estimate.product(NODES, PERIOD, "int16") / 1e9, 1) == 2.1
 
 
