@@ -67,7 +67,7 @@ class Head:
         """Give the job that hangs leave to go on."""
         (self.space.root / "go").touch()
 
-    def wait(self, seconds: float = 600) -> None:
+    def wait(self, seconds: float = 1500) -> None:
         """Wait for a good end."""
         try:
             self.process.wait(seconds)
