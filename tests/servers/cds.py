@@ -233,6 +233,7 @@ class Cds:
         if cost > self.limit:
             raise RefusalError(403, "cost limits exceeded", "Your request is too large, please reduce your selection.")
         job = self._jobs.submit(dataset, inputs)
+        job.held = self.faults.take("cds_stuck")  # before its first answer, which may tell of the end
         if self.faults.take("cds_504_late"):
             job.listed_from = time.time() + LATE
             raise RefusalError(504, "read timeout error", "the gateway did not wait any longer")

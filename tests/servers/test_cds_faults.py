@@ -206,11 +206,15 @@ def test_fault_is_recovered(scene, undisturbed, fault):
 
 @dataclass(frozen=True)
 class Stop:
-    """With which error a fault stops a run, and the words that it must say; ``jobs`` may be made in both runs."""
+    """With which error a fault stops a run, and the words that it must say.
+
+    ``jobs`` may be made in both runs; ``deadline`` is that of the first run [s].
+    """
 
     kind: type[FetchError]
     words: tuple[str, ...]
     jobs: int = REQUESTS
+    deadline: float = 60.0
 
 
 ERRORS = {
@@ -218,7 +222,7 @@ ERRORS = {
     "cds_403_licence": Stop(RefusedError, ("licence", "manage-licences", "accept")),
     "cds_400_invalid": Stop(RefusedError, ("invalid request",)),
     "cds_404_dataset": Stop(RefusedError, ("process not found", "reanalysis-era5-land")),
-    "cds_stuck": Stop(UnavailableError, ("picked up",)),
+    "cds_stuck": Stop(UnavailableError, ("picked up",), deadline=1.0),
     "cds_no_data": Stop(RefusedError, ("None of the data", "end the period earlier"), 2 * REQUESTS),
     "cds_rejected": Stop(RefusedError, ("reject", "start again"), 2 * REQUESTS),
 }
@@ -231,7 +235,7 @@ def test_fault_stops_with_a_clear_error_and_the_next_run_goes_on(scene, undistur
     good, before = scene.place.files(OTHER_MONTH), len(scene.cds.jobs)
     scene.faults.plant(fault, ALWAYS)
     with pytest.raises(case.kind) as stopped:
-        scene.place.fetch(deadline=1.0)
+        scene.place.fetch(deadline=case.deadline)
     assert type(stopped.value) is case.kind
     for words in (*case.words, MONTH):
         assert re.search(words, str(stopped.value), re.IGNORECASE), f"{words!r} is not in {stopped.value}"

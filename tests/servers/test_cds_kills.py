@@ -94,7 +94,7 @@ def run(*processes: subprocess.Popen) -> list[int]:
     for process in processes:
         process.stdin.write("\n")
         process.stdin.flush()
-    said = [process.communicate(timeout=60) for process in processes]
+    said = [process.communicate(timeout=600) for process in processes]
     codes = [process.returncode for process in processes]
     assert set(codes) <= {0, -signal.SIGKILL}, said
     return codes

@@ -60,7 +60,8 @@ class Campaign:
 def order_file(folder: Path, provider: str) -> Path:
     path = folder / f"{provider}_order.json"
     patient = {"era5_land": {"requests_at_once": 2, "deadline_hours": 1, "max_fields": 400}}
-    retry = {**FAST["retry"], "give_up_after_hours": 60 / 3600}
+    # Many downloads stand still here, and a request that is repeated does no harm.
+    retry = {**FAST["retry"], "give_up_after_hours": 60 / 3600, "stall_seconds": 0.8}
     content = {
         "provider": provider,
         "archive": str(folder / "archive"),

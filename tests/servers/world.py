@@ -202,7 +202,7 @@ class Writer:
         with self._lock:
             if self._child is not None:
                 self._child.stdin.close()
-                self._child.wait(10)
+                self._child.wait(120)
                 self._child.stdout.close()
                 self._child = None
 
