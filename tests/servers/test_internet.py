@@ -90,8 +90,8 @@ def test_announced_cut_is_seen_and_an_unannounced_one_is_not(files):
 def test_stall_lasts_until_the_client_gives_up(files):
     start = time.monotonic()
     with pytest.raises(requests.exceptions.ConnectionError):
-        requests.get("https://files.example.org/stall", timeout=0.3)
-    assert 0.2 < time.monotonic() - start < 60
+        requests.get("https://files.example.org/stall", timeout=(10, 2))
+    assert 1.5 < time.monotonic() - start < 60
 
 
 def test_vanished_answer_is_a_connection_error(files):
