@@ -25,6 +25,7 @@ from pscnet.sources.fetch import DamagedError, RefusedError, UnavailableError, p
 from pscnet.sources.fetch.parts import Part, multipart_md5
 from pscnet.sources.fetch.settings import Patience
 from pscnet.sources.fetch.transfer import BLOCK, Offer, discard, receive
+from tests.waiting import wait_until
 
 PATIENCE = Patience(first_wait=0.01, longest_wait=0.05, give_up_after=10.0, stall=0.6, slowest=20_000.0)
 HASTY = Patience(first_wait=0.01, longest_wait=0.05, give_up_after=0.3, stall=0.6, slowest=20_000.0)
@@ -278,7 +279,7 @@ def test_a_trickle_is_noticed(store, fetch):
 def test_an_endless_trickle_ends_patience(store, fetch):
     store.turns = [Turn(trickle=True)]
     with pytest.raises(UnavailableError, match="bytes a second"):
-        fetch(Patience(0.01, 0.05, give_up_after=0.3, stall=0.15, slowest=1e6))
+        fetch(Patience(0.01, 0.05, give_up_after=1.5, stall=1.0, slowest=1e6))
 
 
 def test_a_cut_of_unannounced_length(store, fetch):
@@ -406,8 +407,11 @@ def test_the_whole_again(store, fetch, part):
 
 def test_a_complete_part_is_confirmed_by_one_byte(store, fetch):
     fetch()
+    # What has gone is counted when the server gets round to it.
+    wait_until(lambda: store.sent >= len(DATA), "all bytes to be counted")
     store.sent = 0
     got = fetch()
+    wait_until(lambda: store.sent, "the byte to be counted")
     assert got.resumed
     assert (store.sent, got.again) == (1, 1)
     store.turns = [Turn(data=OTHER, etag='"two"')]
