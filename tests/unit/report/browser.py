@@ -132,8 +132,8 @@ class Browser:
         """Addresses that the page asked for since the last call, but for data inside it."""
         messages = [json.loads(entry["message"])["message"] for entry in self.driver.get_log("performance")]
         sent = [message["params"] for message in messages if message["method"] == "Network.requestWillBeSent"]
-        # The browser's own first tab asks for its own parts.
-        asked = [one["request"]["url"] for one in sent if not one["documentURL"].startswith("chrome:")]
+        own = ("chrome:", "chrome-untrusted:")  # the browser's first tab asks for its own parts
+        asked = [one["request"]["url"] for one in sent if not one["documentURL"].startswith(own)]
         return [address for address in asked if not address.startswith("data:")]
 
     def pixels(self, name: str) -> str:
