@@ -238,7 +238,7 @@ def lacking_in(folder: Path, packages: set[str], modules: set[str]) -> dict[str,
         env=os.environ | {"PYTHONPATH": str(folder), "OMP_NUM_THREADS": "1", "MPLBACKEND": "Agg"},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
         check=False,
     )
     assert done.returncode == 0, done.stderr

@@ -27,7 +27,7 @@ def integrate(
         (folder / name).chmod(0o755)
     environment = {"PATH": f"{folder}{os.pathsep}{os.environ['PATH']}", "THERE": there, "ABSENT": absent}
     return subprocess.run(
-        [REPOSITORY / ".ci" / "run"], env=environment, capture_output=True, text=True, timeout=60, check=True
+        [REPOSITORY / ".ci" / "run"], env=environment, capture_output=True, text=True, timeout=600, check=True
     )
 
 

@@ -101,9 +101,10 @@ def test_days_that_the_provider_lacks_are_listed(run):
 
 
 def test_a_person_can_watch(first):
-    assert re.search(r"^ERA5-Land 2016-05: 2 of 2 files, ", first, re.M)
+    # A job's line may come between a line of Snakemake's and its end.
+    assert re.search(r"ERA5-Land 2016-05: 2 of 2 files, ", first)
     assert re.search(r"CDS .*\d accepted \(", first) and re.search(r"CDS .*\d running \(", first)
-    assert re.search(r"^SPL3SMP 2016-05: (\d+) of \1 files, ([\d.]+) of \2 MB", first, re.M)
+    assert re.search(r"SPL3SMP 2016-05: (\d+) of \1 files, ([\d.]+) of \2 MB", first)
     assert "the Climate Data Store had 10 jobs, 0 of them needless" in first
 
 

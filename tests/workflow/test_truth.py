@@ -35,7 +35,7 @@ def space(make_workspace):
 
 def jobs_of(space, *targets):
     command = [sys.executable, "-c", LISTING, *targets]
-    done = subprocess.run(command, cwd=space.root, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(command, cwd=space.root, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, done.stderr
     return json.loads((space.root / "jobs.json").read_text())
 

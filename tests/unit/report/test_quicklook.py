@@ -24,7 +24,7 @@ def test_a_picture_an_animation_and_a_line(made_up_run, tmp_path, capsys):
         month="2016-07",
         run="made_up",
     )
-    assert time.process_time() - began < 10
+    assert time.process_time() - began < 60
     line = capsys.readouterr().out.strip()
     assert line.startswith("2016-07: of 161 448 land cell-steps ") and coverage.line("2016-07") == line
     with Image.open(tmp_path / "q.png") as picture:

@@ -360,7 +360,7 @@ def test_a_whole_job(tmp_path):
         env=os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=600,
         check=False,
     )
     text = log.read_text()
