@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -45,10 +46,10 @@ def repository() -> Path:
 
 @pytest.fixture(scope="session")
 def realdata() -> Path:
-    """Folder of real provider values, or a skip where it is absent."""
-    folder = REPOSITORY.parent / "shared" / "realdata"
+    """Folder of real provider values (PSCNET_REALDATA), which are no part of the checkout; a skip where it is absent."""
+    folder = Path(os.environ.get("PSCNET_REALDATA", REPOSITORY.parent / "shared" / "realdata")).resolve()
     if not folder.is_dir():
-        pytest.skip("real data folder ../shared/realdata is absent")
+        pytest.skip(f"real values are absent: {folder} (PSCNET_REALDATA) is no folder")
     return folder
 
 
