@@ -46,7 +46,7 @@ def repository() -> Path:
 
 @pytest.fixture(scope="session")
 def realdata() -> Path:
-    """Folder of real provider values (PSCNET_REALDATA), which are no part of the checkout; a skip where it is absent."""
+    """Folder of real provider values (PSCNET_REALDATA), which the checkout does not have; a skip where it is absent."""
     folder = Path(os.environ.get("PSCNET_REALDATA", REPOSITORY.parent / "shared" / "realdata")).resolve()
     if not folder.is_dir():
         pytest.skip(f"real values are absent: {folder} (PSCNET_REALDATA) is no folder")
