@@ -16,7 +16,6 @@ from typing import Any
 
 from pscnet.report.comparison import (
     Table,
-    TableError,
     ablation_table,
     main_table,
     targets_table,
@@ -123,7 +122,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             file=sys.stderr,
         )
         return 1
-    except (ValueError, KeyError, TableError) as error:
+    except (ValueError, KeyError) as error:
         print(f"{given.comparison}, {given.document}: {error}", file=sys.stderr)
         return 1
     return 0
