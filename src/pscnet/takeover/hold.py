@@ -85,11 +85,9 @@ def forget(folder: Path = FOLDER) -> None:
 
 def holders(folder: Path = FOLDER) -> set[int]:
     """Numbers of the processes that hold a run of the folder, those of other machines and of the dead included."""
-    found = set()
-    for path in (folder / "heads").glob("*.lock"):
-        process = path.read_text(encoding="utf-8").strip().partition(" ")[2]
-        found |= {int(process)} if process.isdigit() else set()
-    return found
+    texts = (path.read_text(encoding="utf-8").strip() for path in (folder / "heads").glob("*.lock"))
+    processes = (text.partition(" ")[2] for text in texts)
+    return {int(process) for process in processes if process.isdigit()}
 
 
 @atexit.register

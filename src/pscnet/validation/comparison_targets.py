@@ -7,7 +7,7 @@ from math import isfinite, nan
 from typing import Any
 
 from pscnet.validation import INTERPOLATED, OPTIMAL, PRODUCT
-from pscnet.validation.groups import ABLATION, OURS, OWN, REFERENCE, Entry, entries_of, together
+from pscnet.validation.groups import ABLATION, OURS, OWN, REFERENCE, Entry, ensemble_of, entries_of, together
 from pscnet.validation.targets import target
 
 #: Gradient boosting's name among the methods.
@@ -55,8 +55,8 @@ def comparison_targets(
     detail = "subpixel_r_beyond"
     rivals = [name for name in alike if groups[name] not in (OURS, ABLATION)]
     best = max(rivals, key=lambda name: _finite(_score(methods, name, detail), -1.0), default="")
-    if together(ours):
-        boosting = next((name for name in alike if name.startswith(boosting) and together(name)), boosting)
+    if together(ours) and ensemble_of(boosting) in methods:
+        boosting = ensemble_of(boosting)
     rows = [
         _relative(comparison, ours, INTERPOLATED, "interpolated SMAP", -0.15),
         _relative(comparison, ours, OPTIMAL, "optimal interpolation", -0.05),

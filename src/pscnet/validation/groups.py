@@ -22,8 +22,14 @@ GROUPS = {
 _LITERATURE_SUFFIX = "_literature"
 _ENSEMBLE_SUFFIX = f"_{ENSEMBLE}"
 
+
+def ensemble_of(name: str) -> str:
+    """The method that all seeds of a net are together."""
+    return f"{name}{_ENSEMBLE_SUFFIX}"
+
+
 #: PSCNet's seeds as one method.
-TOGETHER = f"{PRODUCT}{_ENSEMBLE_SUFFIX}"
+TOGETHER = ensemble_of(PRODUCT)
 
 #: Names that do not follow from replacing underscores.
 _SPOKEN = {
