@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
+
+from tests.waiting import wait_until
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = (
@@ -114,7 +114,9 @@ class Browser:
         self.requests()
         self.driver.get(path.as_uri())
         if ready:
-            wait(lambda: self.run("return document.documentElement.dataset.ready === 'true'"))
+            wait_until(
+                lambda: self.run("return document.documentElement.dataset.ready === 'true'"), "a page that is ready"
+            )
 
     def run(self, script: str, *arguments: Any) -> Any:
         return self.driver.execute_script(script, *arguments)
@@ -161,11 +163,3 @@ class Browser:
 
     def close(self) -> None:
         self.driver.quit()
-
-
-def wait(true: Callable[[], Any], seconds: float = 60.0) -> None:
-    """Wait until something is true; fail when it is not in time."""
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, "waited too long"
-        time.sleep(0.05)

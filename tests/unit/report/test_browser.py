@@ -8,7 +8,8 @@ import pytest
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
-from tests.unit.report.browser import COMPLAINTS, CONTRAST, Browser, missing, wait
+from tests.unit.report.browser import COMPLAINTS, CONTRAST, Browser, missing
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason=missing() or "a browser is there")
 
@@ -41,7 +42,7 @@ def test_a_broken_page_and_a_request_are_seen(browser, page, tmp_path):
     broken = tmp_path / "broken.html"
     broken.write_text(page.replace('"fields":{"pscnet":"', '"fields":{"pscnet":"AAAA'), encoding="utf-8")
     browser.open(broken, ready=False)
-    wait(lambda: browser.run("return 'error' in document.documentElement.dataset"))
+    wait_until(lambda: browser.run("return 'error' in document.documentElement.dataset"), "an error that is said")
     assert browser.errors() and not browser.run("return document.getElementById('warning').hidden")
     asking = tmp_path / "asking.html"
     text = re.sub(r"<meta http-equiv=[^>]*>", "", page)
@@ -66,7 +67,7 @@ def test_the_slider_moves_both_maps(desk):
 def test_play_goes_on_until_it_is_stopped(desk):
     button, first = desk.driver.find_element(By.ID, "play"), desk.text("stamp")
     button.click()
-    wait(lambda: desk.text("stamp") not in (first, "2016-08-16 15:00 UTC"))
+    wait_until(lambda: desk.text("stamp") not in (first, "2016-08-16 15:00 UTC"), "a map that moves")
     assert button.get_attribute("aria-pressed") == "true" and "Pause" in button.text
     button.click()
     stopped = desk.text("stamp")
@@ -242,7 +243,7 @@ def test_less_motion_is_respected(page_path, tmp_path):
         assert calm.run("return matchMedia('(prefers-reduced-motion: reduce)').matches")
         calm.run(MOVING)
         calm.driver.find_element(By.ID, "play").click()
-        wait(lambda: calm.run("return window.moved !== undefined"))
+        wait_until(lambda: calm.run("return window.moved !== undefined"), "a map that moves")
         assert calm.run("return window.moved - window.clicked") >= 900, "nothing moves faster than once a second"
     finally:
         calm.close()

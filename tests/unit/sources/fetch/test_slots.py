@@ -124,7 +124,6 @@ import sys, time
 from pscnet.sources.fetch.locks import exclusive
 from pscnet.sources.fetch.parts import Part
 from pscnet.sources.fetch.slots import slot
-from tests.waiting import wait_until
 with slot(sys.argv[1], "cds", 1), exclusive(sys.argv[1] + "/key.lock"):
     print("inside", flush=True)
     time.sleep(60)
