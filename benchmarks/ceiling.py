@@ -1,12 +1,12 @@
-"""What could be learnt from the same input: PSCNet taught by the simulated truth in the place of SMAP.
+"""What could be learnt from the same input: nets taught by the simulated truth in the place of SMAP.
 
 Nothing that a net can be taught with in the field tells more than the truth at every 10 km cell, at the same overpass
-stamps. So what such a net gains over PSCNet, on the same test season, is about what better supervision could bring;
-what it still errs by is not in the input, or not to be learnt from so many months. It is no method: no product, report
-or comparison knows of it.
+stamps. So what such a net gains over the same net taught by SMAP, on the same test season, is about what better
+supervision could bring; what it still errs by is not in the input, or not to be learnt from so many months. It is no
+method: no product, report or comparison knows of it.
 
     snakemake -s workflow/research.smk --cores 2
-    python benchmarks/ceiling.py [naqu maqu ngari] [--seeds 0]
+    python benchmarks/ceiling.py [naqu maqu ngari] [--models pscnet mlp] [--seeds 0]
     python benchmarks/ceiling.py --configfile config/demo.yaml      after snakemake compare_models of that configuration
 """
 
@@ -46,11 +46,12 @@ from pscnet.validation.comparison import compare
 from pscnet.validation.model_scores import write_model_scores
 from pscnet.validation.series import scorable
 
-#: The row of the net that the truth taught.
-TAUGHT = "taught by the truth"
-
 #: Only the 10 km field is compared with the truth; weights of the 36, 18 and 10 km fields.
 FINE_ALONE = (0.0, 0.0, 1.0)
+
+
+#: Scores that are printed beside the differences.
+SHOWN = ("temporal_r", "ubrmse", "subpixel_r_beyond", "change_r")
 
 
 class TruthStore(SampleStore):
@@ -99,8 +100,8 @@ class TaughtTrainer(Trainer):
         )
 
 
-def teach(plan: Plan, seed: int, folder: Path) -> tuple[Path, Path]:
-    """Train PSCNet on the truth of a run; paths of the checkpoint and of the learning curve."""
+def teach(plan: Plan, model: str, seed: int, checkpoint: Path, curve: Path) -> None:
+    """Train a net on the truth of a run, and write checkpoint and learning curve."""
     config = plan.config
     files = {name: f"build/{plan.run}/{name}.nc" for name in ("static", "normaliser")}
     statistics = Normaliser.read(files["normaliser"])
@@ -110,36 +111,33 @@ def teach(plan: Plan, seed: int, folder: Path) -> tuple[Path, Path]:
     retrievals = learnt_retrievals(smap, coarse, statistics, plan.split, causal=False)
     spec = NetSpec(
         predictors=len(statistics.predictors), bands=statistics.bands, statics=maker.static_channels,
-        window_days=config.samples.window_days, **plan.net_of(PRODUCT),
+        window_days=config.samples.window_days, **plan.net_of(model),
     )  # fmt: skip
     covered = covered_cells(maker, weights["fine_to_coarse"])
-    kriged = kriging(False) if spec.kriged else None
+    samples, kriged = f"build/{plan.run}/samples", kriging(False) if spec.kriged else None
     stores = {
-        part: TruthStore(f"build/{plan.run}/samples", part, maker, retrievals, covered, kriged) for part in LEARNT_PARTS
+        part: TruthStore(samples, part, maker, retrievals, covered, kriged, spec.sequence_days) for part in LEARNT_PARTS
     }
     for part, store in stores.items():
         store.truth = dict(
             zip(plan.part_months(part), plan.part_of_twin("build/{run}/truth/{month}.nc", part), strict=True)
         )
-    options = Options(**plan.options_of(PRODUCT, seed) | {"device": "cpu"})
+    options = Options(**plan.options_of(model, seed) | {"device": "cpu"})
     device = torch.device("cpu")
     tiles = training_tiles(spec, weights, maker.land, "whole", device)
     memory = Memory(device, list(stores.values()), too_large(tiles, device, cut=False))
     trainer = TaughtTrainer(spec, options, *stores.values(), tiles, config.samples.leave_out_hours, memory)
     trainer.run()
     fine, cells = (weights["fine_to_coarse"].src, weights["fine_to_coarse"].dst)
-    checkpoint = folder / f"taught_{seed}.safetensors"
     Checkpoint(
         spec, trainer.best, statistics, fine.describe(), cells.describe(), time_scales(statistics.channels),
         config.samples.window_days, config.samples.leave_out_hours, plan.split.describe(), plan.split.buffer_days, 1.0,
         covariance=vars(read_covariances(f"build/{plan.run}/covariance.json")[COVARIANCE]) if spec.kriged else None,
     ).write(checkpoint)  # fmt: skip
-    curve = folder / f"taught_{seed}_curve.csv"
     with open(curve, "w", newline="") as file:
         writer = csv.DictWriter(file, list(trainer.progress.history[0]))
         writer.writeheader()
         writer.writerows(trainer.progress.history)
-    return checkpoint, curve
 
 
 def score(plan: Plan, checkpoint: Path, curve: Path, output: Path) -> None:
@@ -184,33 +182,46 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("runs", nargs="*", help="worlds of config/research.yaml; all where none is named")
     parser.add_argument("--configfile", type=Path, help="a run of its own instead")
+    parser.add_argument("--models", nargs="+", default=[PRODUCT], help="nets of their own dress, trees not among them")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     given = parser.parse_args()
     torch.set_num_threads(1)
     plans = plans_of(given.runs, given.configfile)
-    rows: dict[str, list[list[str | Path]]] = {OPTIMAL: [], PRODUCT: [], TAUGHT: []}
+    rows: dict[str, list[list[str | Path]]] = {}
     for plan in plans:
         files = plan.comparison("models")
-        for name in (OPTIMAL, PRODUCT):
+        for name in (OPTIMAL, *given.models):
             require(files[name])
-            rows[name].append(list(files[name]))
+            rows.setdefault(name, []).append(list(files[name]))
     for plan in plans:
         folder = Path(f"build/{plan.run}/ceiling")
         folder.mkdir(exist_ok=True)
-        rows[TAUGHT].append([folder / f"taught_{seed}.nc" for seed in given.seeds])
-        for seed, moments in zip(given.seeds, rows[TAUGHT][-1], strict=True):
-            if not Path(moments).exists():
-                score(plan, *teach(plan, seed, folder), Path(moments))
-    compared = compare(rows, [plan.run for plan in plans], [OPTIMAL, PRODUCT])["methods"]
-    for name in (PRODUCT, TAUGHT):
-        found, parts = compared[name], []
-        for other in (OPTIMAL, PRODUCT):
-            if other != name:
-                gap = found["differences"][other]["relative_ubrmse"]
-                low, high = (gap[end] for end in ("low_seeds", "high_seeds"))
-                parts.append(f"{100 * gap['mean']:+.2f} % ({100 * low:+.2f} to {100 * high:+.2f}) to {other}")
-        score_means = {key: found["scores"][key]["mean"] for key in ("temporal_r", "ubrmse", "subpixel_r_beyond")}
-        print(f"{name}: ubRMSE {', '.join(parts)}; " + ", ".join(f"{key} {v:.4f}" for key, v in score_means.items()))
+        for model in given.models:
+            outputs = [folder / f"{model}_{seed}.nc" for seed in given.seeds]
+            rows.setdefault(taught(model), []).append(list(outputs))
+            for seed, moments in zip(given.seeds, outputs, strict=True):
+                if not moments.exists():
+                    checkpoint, curve = moments.with_suffix(".safetensors"), moments.with_suffix(".csv")
+                    teach(plan, model, seed, checkpoint, curve)
+                    score(plan, checkpoint, curve, moments)
+    bases = {model: [OPTIMAL] for model in given.models}
+    bases |= {taught(model): list(dict.fromkeys([OPTIMAL, model, taught(given.models[0])])) for model in given.models}
+    compared = compare(rows, [plan.run for plan in plans], list(rows))["methods"]
+    for name, others in bases.items():
+        gaps = [_gap(compared[name]["differences"][other], other) for other in others if other != name]
+        means = (f"{key} {compared[name]['scores'][key]['mean']:.4f}" for key in SHOWN)
+        print(f"{name}: ubRMSE {', '.join(gaps)}; {', '.join(means)}")
+
+
+def taught(model: str) -> str:
+    """The row of a net that the truth taught."""
+    return f"{model} taught by the truth"
+
+
+def _gap(differences: Mapping[str, Mapping[str, float]], other: str) -> str:
+    gap = differences["relative_ubrmse"]
+    low, high = (gap[end] for end in ("low_seeds", "high_seeds"))
+    return f"{100 * gap['mean']:+.2f} % ({100 * low:+.2f} to {100 * high:+.2f}) to {other}"
 
 
 if __name__ == "__main__":
