@@ -208,7 +208,7 @@ def _note(comparison: Mapping[str, Any]) -> str:
         f"its lasting and its changing part. ± is the standard deviation over seeds (at most {seeds[-1]}); in brackets "
         f"the 95 % interval of the paired difference from {comparison['draws']} draws of blocks of "
         f"{comparison['block_days']} days within each world and of the scatter over seeds (of single trainings that of "
-        "the method compared with, or of those with several; where there is none, of blocks alone)."
+        "the method compared with, or of those of the same dress with several; where there is none, of blocks alone)."
     )
     if TOGETHER in comparison["methods"]:
         text += " Ensembles are set against PSCNet's ensemble, single nets against single nets."

@@ -6,7 +6,7 @@ What varies is kept apart:
   1217), the same blocks for every method and seed of the world, so that an interval of a difference is paired;
 - **training**: the spread over seeds (standard deviation, ddof 1), and the standard error that it leaves in a mean. A
   trained method of a single seed is no surer than others: it is taken to scatter as the method that it is compared with
-  does or, where that has a single seed too, as the mean of those with several;
+  or, where that has a single seed too or wears the other dress, as the mean of those of its own dress with several;
 - **worlds** are not drawn: every number is a mean over these worlds, and stands beside that of each.
 """
 
@@ -22,6 +22,7 @@ import numpy as np
 from pscnet.scores import PairMoments
 from pscnet.validation import OPTIMAL, PRODUCT, ScoreError
 from pscnet.validation.blocks import BLOCK_DAYS, NOMINAL, BlockMoments, BlockScores
+from pscnet.validation.groups import LITERATURE, entry_of
 from pscnet.validation.resampling import blocks_with_pairs, draw_scores, draw_weights, interval_of
 from pscnet.validation.truth import Parts, inside, score_row
 
@@ -76,7 +77,7 @@ class _Method:
     """Scores of one method: of the whole test period by world and seed, and of the draws by world (mean of seeds).
 
     ``filled`` is the number of blocks with pairs of each world; ``members`` that of the nets behind a seed's numbers, 0
-    of a method without training.
+    of a method without training; ``literature`` whether it wears the literature's dress.
     """
 
     whole: list[list[dict[str, float]]]
@@ -85,6 +86,7 @@ class _Method:
     starts: list[np.ndarray]
     filled: list[int]
     members: int = 0
+    literature: bool = False
 
     def seeds(self, world: int, score: str) -> np.ndarray:
         return np.array([row.get(score, np.nan) for row in self.whole[world]])
@@ -150,6 +152,7 @@ def compare(
             raise ScoreError(f"{method}: expected {len(names)} worlds ({', '.join(names)}), found {len(leaves)}")
         with ThreadPoolExecutor(threads) as pool:
             methods[method] = _read(leaves, draws, seed, pool)
+        methods[method].literature = entry_of(method).group == LITERATURE
         _check_blocks(method, methods[method], next(iter(methods.items())), names)
     references = [name for name in against if name in methods]
     return {
@@ -199,15 +202,21 @@ def _noise(method: _Method, score: str) -> _Noise:
     return _Noise(method.seed_variances(score), freedom)
 
 
-def _scatter(methods: Mapping[str, _Method]) -> dict[str, _Noise]:
-    """The mean over the trained methods with several seeds, by score of :data:`DIFFERENCES`; empty where none has."""
+#: By dress (whether it is the literature's) and score of :data:`DIFFERENCES`.
+Scatter = Mapping[tuple[bool, str], _Noise]
+
+
+def _scatter(methods: Mapping[str, _Method]) -> Scatter:
+    """The mean over the trained methods with several seeds of each dress; without those of which there is none."""
     pooled = {}
-    for score, _ in DIFFERENCES.values():
-        noises = [_noise(method, score) for method in methods.values() if method.members]
-        known = [noise for noise in noises if np.isfinite(noise.variances).all()]
-        if known:
-            mean = np.mean([noise.variances for noise in known], axis=0)
-            pooled[score] = _Noise(mean, sum(noise.freedom for noise in known))
+    for literature in (False, True):
+        trained = [method for method in methods.values() if method.members and method.literature == literature]
+        for score, _ in DIFFERENCES.values():
+            noises = [_noise(method, score) for method in trained]
+            known = [noise for noise in noises if np.isfinite(noise.variances).all()]
+            if known:
+                mean = np.mean([noise.variances for noise in known], axis=0)
+                pooled[literature, score] = _Noise(mean, sum(noise.freedom for noise in known))
     return pooled
 
 
@@ -226,7 +235,7 @@ def _summary(
     references: Sequence[str],
     worlds: Sequence[str],
     seed: int,
-    scatter: Mapping[str, _Noise],
+    scatter: Scatter,
 ) -> dict[str, object]:
     method = methods[name]
     scores = [score for score in method.drawn[0] if all(score in drawn for drawn in method.drawn)]
@@ -276,7 +285,7 @@ def _difference(
     score: str,
     relative: bool,
     rng: np.random.Generator,
-    scatter: Mapping[str, _Noise],
+    scatter: Scatter,
 ) -> dict[str, float]:
     """Mean over worlds of the difference in a score, paired draw by draw, without and with the noise of training."""
     ours, theirs = method.world_means(score), other.world_means(score)
@@ -305,9 +314,7 @@ def _difference(
     return result
 
 
-def _left_by_training(
-    side: _Method, opposite: _Method, score: str, scatter: Mapping[str, _Noise]
-) -> tuple[np.ndarray, int]:
+def _left_by_training(side: _Method, opposite: _Method, score: str, scatter: Scatter) -> tuple[np.ndarray, int]:
     """Variance of a method's mean over seeds in each world, and its degrees of freedom; NaN where nothing tells it."""
     counts = np.array([len(rows) for rows in side.whole])
     own = _noise(side, score)
@@ -316,6 +323,8 @@ def _left_by_training(
     if not side.members:
         return np.zeros(counts.size), 0
     theirs = _noise(opposite, score)
-    if not (opposite.members and np.isfinite(theirs.variances).all()):
-        theirs = scatter.get(score, _Noise(np.full(counts.size, np.nan), 0))
+    told = bool(opposite.members) and bool(np.isfinite(theirs.variances).all())
+    if not (told and opposite.literature == side.literature):
+        unknown = theirs if told else _Noise(np.full(counts.size, np.nan), 0)
+        theirs = scatter.get((side.literature, score), unknown)
     return theirs.variances / (counts * side.members), theirs.freedom

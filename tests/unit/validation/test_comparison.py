@@ -292,6 +292,32 @@ def test_a_single_training_is_no_surer_than_three():
     assert width("single", "_seeds", "optimal_interpolation") > width("single", "", "optimal_interpolation")
 
 
+def test_a_single_training_scatters_as_those_of_its_own_dress():
+    rng = np.random.default_rng(9)
+    truth, first, second = _season(rng)
+
+    def seeds(size: float) -> list[BlockMoments]:
+        return [_trained(first + size * number * rng.standard_normal(truth.shape), truth) for number in range(3)]
+
+    rows = {"pscnet": [seeds(0.001)], "lstm": [[_trained(second, truth)]], "tcn": [[_trained(first, truth)]]}
+    alone = [_trained(second, truth)]
+    steady = compare(rows | {"lstm_literature": [alone]}, against=["pscnet", "tcn"])["methods"]
+    made = compare(rows | {"lstm_literature": [alone], "mlp_literature": [seeds(0.02)]}, against=["pscnet", "tcn"])[
+        "methods"
+    ]
+
+    def width(rows: dict, name: str, other: str) -> float:
+        found = rows[name]["differences"][other]["relative_ubrmse"]
+        return found["high_seeds"] - found["low_seeds"]
+
+    # Seeds of the literature's dress that differ much say nothing of the own dress, and all of their own.
+    assert width(made, "lstm", "pscnet") == width(steady, "lstm", "pscnet")
+    assert width(made, "lstm", "tcn") == width(steady, "lstm", "tcn")
+    assert width(made, "lstm_literature", "pscnet") > 1.5 * width(steady, "lstm_literature", "pscnet")
+    # Where no seeds of its dress are known, those that it is compared with stand in.
+    assert width(steady, "lstm_literature", "pscnet") == width(steady, "lstm", "pscnet")
+
+
 def test_where_every_method_was_trained_once_training_is_not_known():
     truth, first, second = _season(np.random.default_rng(9))
     rows = {"pscnet": [[_trained(first, truth)]], "other": [[_trained(second, truth)]]}
