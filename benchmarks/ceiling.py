@@ -13,32 +13,32 @@ method: no product, report or comparison knows of it.
 from __future__ import annotations
 
 import argparse
-import csv
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 import xarray as xr
-import yaml
 from torch import Tensor
 
 from pscnet.baselines.covariance import read_covariances
 from pscnet.channels import LEARNT_PARTS
 from pscnet.checkpoint import Checkpoint
+from pscnet.doctor import setting
 from pscnet.losses import area_average_loss
 from pscnet.nets import NetSpec
 from pscnet.nets.frame import Batch
 from pscnet.plan import Plan
-from pscnet.research import Research, overlaid
+from pscnet.research import Research
 from pscnet.samples.files import learnt_retrievals
 from pscnet.samples.geometry import Tile, read_weight_set
 from pscnet.samples.inputs import InputMaker
 from pscnet.samples.kriged import COVARIANCE, kriging
 from pscnet.samples.normaliser import Normaliser
 from pscnet.samples.store import SampleStore, Target, covered_cells, time_scales
-from pscnet.training.files import training_tiles
+from pscnet.training.files import training_tiles, write_curve
 from pscnet.training.memory import Memory
 from pscnet.training.trainer import Options, Trainer, TrainingTile, too_large
 from pscnet.validation import OPTIMAL, PRODUCT
@@ -48,7 +48,6 @@ from pscnet.validation.series import scorable
 
 #: Only the 10 km field is compared with the truth; weights of the 36, 18 and 10 km fields.
 FINE_ALONE = (0.0, 0.0, 1.0)
-
 
 #: Scores that are printed beside the differences.
 SHOWN = ("temporal_r", "ubrmse", "subpixel_r_beyond", "change_r")
@@ -94,9 +93,8 @@ class TaughtTrainer(Trainer):
     def _loss(self, tile: TrainingTile, batch: Batch, target: Target) -> Tensor:
         answer = self.net(batch, tile.geometry)
         fine = {"10km": (answer.mean["10km"], answer.log_variance["10km"].exp())}
-        options = self.options
         return area_average_loss(
-            fine, target.value, target.extra_variance, target.precision, target.used, FINE_ALONE, options.loss
+            fine, target.value, target.extra_variance, target.precision, target.used, FINE_ALONE, self.options.loss
         )
 
 
@@ -128,16 +126,13 @@ def teach(plan: Plan, model: str, seed: int, checkpoint: Path, curve: Path) -> N
     memory = Memory(device, list(stores.values()), too_large(tiles, device, cut=False))
     trainer = TaughtTrainer(spec, options, *stores.values(), tiles, config.samples.leave_out_hours, memory)
     trainer.run()
-    fine, cells = (weights["fine_to_coarse"].src, weights["fine_to_coarse"].dst)
+    fine, cells = weights["fine_to_coarse"].src, weights["fine_to_coarse"].dst
     Checkpoint(
         spec, trainer.best, statistics, fine.describe(), cells.describe(), time_scales(statistics.channels),
         config.samples.window_days, config.samples.leave_out_hours, plan.split.describe(), plan.split.buffer_days, 1.0,
         covariance=vars(read_covariances(f"build/{plan.run}/covariance.json")[COVARIANCE]) if spec.kriged else None,
     ).write(checkpoint)  # fmt: skip
-    with open(curve, "w", newline="") as file:
-        writer = csv.DictWriter(file, list(trainer.progress.history[0]))
-        writer.writeheader()
-        writer.writerows(trainer.progress.history)
+    write_curve(curve, trainer.progress.history)
 
 
 def score(plan: Plan, checkpoint: Path, curve: Path, output: Path) -> None:
@@ -161,8 +156,10 @@ def score(plan: Plan, checkpoint: Path, curve: Path, output: Path) -> None:
 def plans_of(runs: Sequence[str], configfile: Path | None) -> list[Plan]:
     """The runs of ``config/research.yaml``, or the one of a configuration of its own."""
     if configfile is not None:
-        base = yaml.safe_load(Path("config/config.yaml").read_text(encoding="utf-8"))
-        return [Plan(overlaid(base, yaml.safe_load(configfile.read_text(encoding="utf-8"))))]
+        config, finding = setting.read([configfile])
+        if config is None:
+            raise SystemExit(finding.line())
+        return [Plan(config.model_dump(mode="json", exclude_unset=True))]
     research = Research.read("config")
     return [Plan(research.settings[run]) for run in runs or research.document["worlds"]]
 
@@ -204,13 +201,18 @@ def main() -> None:
                     checkpoint, curve = moments.with_suffix(".safetensors"), moments.with_suffix(".csv")
                     teach(plan, model, seed, checkpoint, curve)
                     score(plan, checkpoint, curve, moments)
-    bases = {model: [OPTIMAL] for model in given.models}
-    bases |= {taught(model): list(dict.fromkeys([OPTIMAL, model, taught(given.models[0])])) for model in given.models}
     compared = compare(rows, [plan.run for plan in plans], list(rows))["methods"]
-    for name, others in bases.items():
-        gaps = [_gap(compared[name]["differences"][other], other) for other in others if other != name]
-        means = (f"{key} {compared[name]['scores'][key]['mean']:.4f}" for key in SHOWN)
-        print(f"{name}: ubRMSE {', '.join(gaps)}; {', '.join(means)}")
+    first = taught(given.models[0])
+    for model in given.models:
+        show(model, compared, [OPTIMAL])
+        show(taught(model), compared, [OPTIMAL, model, *([first] if taught(model) != first else [])])
+
+
+def show(name: str, compared: Mapping[str, Any], others: Sequence[str]) -> None:
+    """Print a row: how far it is from others, and its scores."""
+    gaps = [_gap(compared[name]["differences"][other], other) for other in others]
+    means = (f"{key} {compared[name]['scores'][key]['mean']:.4f}" for key in SHOWN)
+    print(f"{name}: ubRMSE {', '.join(gaps)}; {', '.join(means)}")
 
 
 def taught(model: str) -> str:

@@ -157,7 +157,7 @@ def train_files(
         {"validation_loss": learnt.loss, "epoch": learnt.epoch}, config_hash,
         vars(read_covariances(covariance)[COVARIANCE]) if spec.kriged and covariance else None, causal,
     ).write(output)  # fmt: skip
-    _write_curve(curve, learnt.history)
+    write_curve(curve, learnt.history)
     resume.unlink(missing_ok=True)
 
 
@@ -240,7 +240,8 @@ def _fingerprint(read: Sequence[str | Path], spec: NetSpec, options: Options, *s
     return digest.hexdigest()
 
 
-def _write_curve(path: str | Path, history: Sequence[Mapping[str, float]]) -> None:
+def write_curve(path: str | Path, history: Sequence[Mapping[str, float]]) -> None:
+    """Write a learning curve: a CSV with one row an epoch."""
     with replacing(path) as part, open(part, "w", newline="") as file:
         writer = csv.DictWriter(file, ["epoch", "train_loss", "validation_loss", "seconds"])
         writer.writeheader()

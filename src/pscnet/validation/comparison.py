@@ -85,8 +85,8 @@ class _Method:
     by_hour: dict[str, list[float]]
     starts: list[np.ndarray]
     filled: list[int]
-    members: int = 0
-    literature: bool = False
+    members: int
+    literature: bool
 
     def seeds(self, world: int, score: str) -> np.ndarray:
         return np.array([row.get(score, np.nan) for row in self.whole[world]])
@@ -151,21 +151,20 @@ def compare(
         if len(leaves) != len(names):
             raise ScoreError(f"{method}: expected {len(names)} worlds ({', '.join(names)}), found {len(leaves)}")
         with ThreadPoolExecutor(threads) as pool:
-            methods[method] = _read(leaves, draws, seed, pool)
-        methods[method].literature = entry_of(method).group == LITERATURE
+            methods[method] = _read(method, leaves, draws, seed, pool)
         _check_blocks(method, methods[method], next(iter(methods.items())), names)
-    references = [name for name in against if name in methods]
+    references, scatter = [name for name in against if name in methods], _scatter(methods)
     return {
         "against": references,
         "worlds": names,
         "blocks": {name: len(next(iter(methods.values())).starts[world]) for world, name in enumerate(names)},
         "block_days": BLOCK_DAYS,
         "draws": draws,
-        "methods": {name: _summary(name, methods, references, names, seed, _scatter(methods)) for name in methods},
+        "methods": {name: _summary(name, methods, references, names, seed, scatter) for name in methods},
     }
 
 
-def _read(leaves: Sequence[Sequence[Leaf]], draws: int, seed: int, pool: Executor) -> _Method:
+def _read(name: str, leaves: Sequence[Sequence[Leaf]], draws: int, seed: int, pool: Executor) -> _Method:
     """Score a method; files are read here, one after the other, while the pool draws (HDF5 knows no threads)."""
     whole, drawn, hours, starts, filled, members = [], [], [], [], [], 0
     for world, seeds in enumerate(leaves):
@@ -186,7 +185,7 @@ def _read(leaves: Sequence[Sequence[Leaf]], draws: int, seed: int, pool: Executo
         parts = [future.result() for future in running]
         means.append({score: np.mean([part[score] for part in parts], axis=0) for score in parts[0]})
     by_hour = {score: np.mean([hour[score] for hour in hours], axis=0).tolist() for score in hours[0]}
-    return _Method(whole, means, by_hour, starts, filled, members)
+    return _Method(whole, means, by_hour, starts, filled, members, entry_of(name).group == LITERATURE)
 
 
 @dataclass
@@ -322,9 +321,10 @@ def _left_by_training(side: _Method, opposite: _Method, score: str, scatter: Sca
         return own.variances / counts, own.freedom
     if not side.members:
         return np.zeros(counts.size), 0
-    theirs = _noise(opposite, score)
+    theirs, pooled = _noise(opposite, score), scatter.get((side.literature, score))
     told = bool(opposite.members) and bool(np.isfinite(theirs.variances).all())
-    if not (told and opposite.literature == side.literature):
-        unknown = theirs if told else _Noise(np.full(counts.size, np.nan), 0)
-        theirs = scatter.get((side.literature, score), unknown)
+    if pooled is not None and not (told and opposite.literature == side.literature):
+        theirs = pooled
+    elif not told:
+        theirs = _Noise(np.full(counts.size, np.nan), 0)
     return theirs.variances / (counts * side.members), theirs.freedom
